@@ -1,0 +1,1 @@
+"""The books: journal, sequence, positions and postings, the fold, snapshots and proofs."""

@@ -1,0 +1,587 @@
+"""Every event that may enter the journal, defined once.
+
+An event is a fact from outside the fold: an exchange's trade, an oracle's price, the council's parameter change, or what
+the services decided from earlier outcomes (risk arrays, plans, awards, fund payments). Numbers are integers in smallest
+units: an amount in the asset's, a quantity in the instrument's lots, a price in the instrument's ticks. `time` is the
+event's own and is recorded, never acted on; what takes effect at a time does so at the first mark at or past it.
+
+Flags: bit 0 (`LINKED`) ties an event to the next one of its entry; a chain passes or fails together.
+"""
+
+from typing import Final
+
+from schemas.kinds import (
+    AccountStatus,
+    InstrumentStatus,
+    Kind,
+    LinkKind,
+    Parameter,
+    Payoff,
+    Right,
+    Segregation,
+    Settling,
+    Style,
+    WithdrawalDecision,
+)
+from schemas.message import I64, U8, U16, U32, U64, Bytes32, Catalogue, I64x16, Text8, Text24, Text128, Time
+
+LINKED: Final = 1
+EVENTS: Final = Catalogue()
+
+# --- what exists: assets, underlyings, instruments, accounts ---------------------------------------------------------
+
+
+@EVENTS.define(10)
+class AssetListed:
+    """An asset that may be deposited and settled in. Asset 0 is the dollar: what equity is counted in, never cut."""
+
+    flags: U16 = 0
+    asset: U16
+    decimals: U8
+    time: Time
+    haircut: I64
+    """part of its value that does not count as collateral, basis points"""
+    symbol: Text8
+
+
+@EVENTS.define(11)
+class UnderlyingListed:
+    """A price that instruments follow, with the bounds an oracle's price must lie in (micro-dollars)."""
+
+    flags: U16 = 0
+    underlying: U16
+    time: Time
+    lowest: I64
+    highest: I64
+    symbol: Text8
+
+
+@EVENTS.define(12)
+class InstrumentListed:
+    """An instrument, from `effective` on.
+
+    `price_scale` ticks make a dollar. A LINEAR or QUANTO lot gains `tick_value` smallest settlement units per tick; an
+    INVERSE lot is worth `contract_value / price` smallest units of its coin. `lot_size` is in 10^-8 of the underlying.
+    A SPOT lot moves `lot_size` of `base_asset` (in its smallest units). An OPTION has a right, a strike in ticks and an
+    expiry; a FUTURE an expiry; a PERP and SPOT have none (0).
+    """
+
+    flags: U16 = 0
+    kind: Kind
+    payoff: Payoff
+    style: Style
+    settling: Settling
+    right: Right
+    underlying: U16
+    settlement_asset: U16
+    base_asset: U16
+    instrument: U32
+    time: Time
+    effective: Time
+    expiry: Time
+    strike: I64
+    price_scale: I64
+    tick_value: I64
+    contract_value: I64
+    lot_size: I64
+    symbol: Text24
+
+
+@EVENTS.define(13)
+class InstrumentStatusChanged:
+    """Halt, resume, reduce-only or delist an instrument, from `effective` on."""
+
+    flags: U16 = 0
+    status: InstrumentStatus
+    instrument: U32
+    time: Time
+    effective: Time
+
+
+@EVENTS.define(14)
+class IndexChanged:
+    """What an underlying's index is made of, from `effective` on: one source and its weight; weight 0 removes it."""
+
+    flags: U16 = 0
+    underlying: U16
+    source: U16
+    weight: U16
+    time: Time
+    effective: Time
+
+
+@EVENTS.define(15)
+class AccountOpened:
+    """An account: its member, its owner, whose assets it holds, and the margin profile that judges it."""
+
+    flags: U16 = 0
+    segregation: Segregation
+    liquidator: U8
+    """1: may bid in auctions"""
+    profile: U16
+    account: U32
+    member: U32
+    owner: U32
+    time: Time
+    name: Text24
+
+
+@EVENTS.define(16)
+class AccountChanged:
+    """An account's status or margin profile changed by the clearinghouse, from `effective` on."""
+
+    flags: U16 = 0
+    status: AccountStatus
+    profile: U16
+    account: U32
+    time: Time
+    effective: Time
+
+
+@EVENTS.define(17)
+class AccountLinked:
+    """Two accounts that are looked at together; `removed` 1 ends the link."""
+
+    flags: U16 = 0
+    link: LinkKind
+    removed: U8
+    account: U32
+    other: U32
+    time: Time
+
+
+# --- what customers and exchanges do ----------------------------------------------------------------------------------
+
+
+@EVENTS.define(20)
+class Deposited:
+    """An amount arrived at the custodian for an account."""
+
+    flags: U16 = 0
+    asset: U16
+    account: U32
+    deposit: U64
+    time: Time
+    amount: I64
+
+
+@EVENTS.define(21)
+class WithdrawalRequested:
+    """An account wants an amount out; the next mark approves or refuses it."""
+
+    flags: U16 = 0
+    asset: U16
+    account: U32
+    withdrawal: U64
+    time: Time
+    amount: I64
+
+
+@EVENTS.define(22)
+class WithdrawalDecided:
+    """The custodian paid an approved withdrawal out, or returned it."""
+
+    flags: U16 = 0
+    decision: WithdrawalDecision
+    account: U32
+    withdrawal: U64
+    time: Time
+
+
+@EVENTS.define(23, linkable=True)
+class Trade:
+    """A match, novated into two legs. A strategy of several legs is a chain of linked trades.
+
+    `price` is in ticks of the instrument (a premium for an option). Fees are in the settlement asset, paid by each side;
+    a negative one is a rebate.
+    """
+
+    flags: U16 = 0
+    venue: U16
+    instrument: U32
+    buyer: U32
+    seller: U32
+    time: Time
+    trade: U64
+    quantity: I64
+    price: I64
+    buyer_fee: I64
+    seller_fee: I64
+
+
+@EVENTS.define(24, linkable=True)
+class TradeReversed:
+    """A bust: the trade's fields as they were; the legs are posted the other way round and the fees paid back."""
+
+    flags: U16 = 0
+    venue: U16
+    instrument: U32
+    buyer: U32
+    seller: U32
+    time: Time
+    trade: U64
+    quantity: I64
+    price: I64
+    buyer_fee: I64
+    seller_fee: I64
+
+
+@EVENTS.define(25)
+class OrderOpened:
+    """An order rests at a venue; `quantity` is signed (buy > 0). It counts in the initial margin until it is gone."""
+
+    flags: U16 = 0
+    venue: U16
+    instrument: U32
+    account: U32
+    time: Time
+    order: U64
+    quantity: I64
+    price: I64
+
+
+@EVENTS.define(26)
+class OrderChanged:
+    """What rests of an order now (after a fill or an amendment)."""
+
+    flags: U16 = 0
+    account: U32
+    time: Time
+    order: U64
+    quantity: I64
+    price: I64
+
+
+@EVENTS.define(27)
+class OrderCancelled:
+    """An order is gone."""
+
+    flags: U16 = 0
+    account: U32
+    time: Time
+    order: U64
+
+
+@EVENTS.define(28)
+class FeeCharged:
+    """A fee in dollars that falls due: it lowers equity at once and is posted at the first mark at or past `effective`."""
+
+    flags: U16 = 0
+    account: U32
+    time: Time
+    effective: Time
+    amount: I64
+
+
+# --- what oracles and the risk council say ----------------------------------------------------------------------------
+
+
+@EVENTS.define(30)
+class OraclePrice:
+    """One source's price of an underlying in an oracle round, micro-dollars; half of `ask - bid` is its uncertainty."""
+
+    flags: U16 = 0
+    underlying: U16
+    source: U16
+    round: U64
+    time: Time
+    price: I64
+    bid: I64
+    ask: I64
+
+
+@EVENTS.define(31)
+class OracleVolatility:
+    """One point of an implied volatility surface: at a strike (micro-dollars) of an expiry, in millionths."""
+
+    flags: U16 = 0
+    underlying: U16
+    round: U64
+    time: Time
+    expiry: Time
+    strike: I64
+    volatility: I64
+
+
+@EVENTS.define(32)
+class OracleForward:
+    """The forward of an underlying for an expiry, micro-dollars; expiry 0 is the perp."""
+
+    flags: U16 = 0
+    underlying: U16
+    round: U64
+    time: Time
+    expiry: Time
+    price: I64
+
+
+@EVENTS.define(33)
+class OracleAssetPrice:
+    """What one whole unit of an asset is worth, micro-dollars."""
+
+    flags: U16 = 0
+    asset: U16
+    round: U64
+    time: Time
+    price: I64
+
+
+@EVENTS.define(34)
+class FundingRate:
+    """A perp's funding for the interval that ends at `effective`, 10^-9 of the mark; longs pay a positive rate."""
+
+    flags: U16 = 0
+    instrument: U32
+    time: Time
+    effective: Time
+    rate: I64
+
+
+@EVENTS.define(35)
+class SettlementPrice:
+    """A settlement price in ticks, averaged over a window from a number of sources.
+
+    `instrument` 0 means every instrument of `underlying` that expires at `expiry`. Final: instruments that expired are
+    exercised and settled at it. Not final: settled-to-market instruments pay variation.
+    """
+
+    flags: U16 = 0
+    final: U8
+    sources: U8
+    underlying: U16
+    instrument: U32
+    time: Time
+    effective: Time
+    expiry: Time
+    window_start: Time
+    window_end: Time
+    price: I64
+
+
+@EVENTS.define(36)
+class ParameterChanged:
+    """A parameter's new value from `effective` on; earlier than the notice period allows it is refused."""
+
+    flags: U16 = 0
+    parameter: Parameter
+    scope: U32
+    time: Time
+    effective: Time
+    value: I64
+
+
+@EVENTS.define(37)
+class ProfileText:
+    """A piece of a margin profile's TOML text; pieces come in order."""
+
+    flags: U16 = 0
+    profile: U16
+    part: U16
+    time: Time
+    text: Text128
+
+
+@EVENTS.define(38)
+class ProfilePublished:
+    """A margin profile is whole: its number of pieces and the SHA-256 of its text."""
+
+    flags: U16 = 0
+    profile: U16
+    parts: U16
+    time: Time
+    effective: Time
+    digest: Bytes32
+
+
+# --- market facts the pricer computed, and the mark that puts them in force -------------------------------------------
+
+
+@EVENTS.define(40)
+class InstrumentMark:
+    """An instrument's mark (ticks) and its dollar delta per lot (2^-ARRAY_EXPONENT micro-dollars) in a market."""
+
+    flags: U16 = 0
+    instrument: U32
+    market: U64
+    mark: I64
+    delta: I64
+
+
+@EVENTS.define(41)
+class AssetMark:
+    """An asset's price in a market: micro-dollars for one whole unit."""
+
+    flags: U16 = 0
+    asset: U16
+    market: U64
+    price: I64
+
+
+@EVENTS.define(45)
+class UnderlyingMark:
+    """An underlying's price in a market, micro-dollars."""
+
+    flags: U16 = 0
+    underlying: U16
+    market: U64
+    price: I64
+
+
+@EVENTS.define(42)
+class RiskArray:
+    """Sixteen scenarios of one instrument's risk array under one profile.
+
+    `losses` are per long lot, 2^-ARRAY_EXPONENT micro-dollars, positive = loss; scenarios `first` ... `first + 15`.
+    """
+
+    flags: U16 = 0
+    profile: U16
+    first: U16
+    instrument: U32
+    market: U64
+    losses: I64x16
+
+
+@EVENTS.define(43)
+class MarketClosed:
+    """A market is whole: the number of its rows and the SHA-256 over them in order."""
+
+    flags: U16 = 0
+    market: U64
+    rows: U64
+    digest: Bytes32
+
+
+@EVENTS.define(44)
+class Mark:
+    """From here on value with this market; numbers are dense and time never falls."""
+
+    flags: U16 = 0
+    mark: U64
+    market: U64
+    time: Time
+
+
+# --- default management ------------------------------------------------------------------------------------------------
+
+
+@EVENTS.define(50)
+class LiquidationPlanned:
+    """Sell (quantity < 0) or buy this much of a liquidating account's position by Dutch auction.
+
+    The price starts at the mark less `start` basis points and falls `step` at each mark to `floor`.
+    """
+
+    flags: U16 = 0
+    instrument: U32
+    account: U32
+    auction: U64
+    mark: U64
+    quantity: I64
+    start: I64
+    step: I64
+    floor: I64
+
+
+@EVENTS.define(51)
+class Bid:
+    """A liquidator takes up to `quantity` (signed as its own leg) of an auction at its price now or better."""
+
+    flags: U16 = 0
+    bidder: U32
+    instrument: U32
+    auction: U64
+    bid: U64
+    time: Time
+    quantity: I64
+    price: I64
+
+
+@EVENTS.define(52)
+class Awarded:
+    """A bid won: both legs are posted at `price` and the bid's reservation ends. `quantity` 0 only ends it.
+
+    `quantity` is signed as the bidder's leg.
+    """
+
+    flags: U16 = 0
+    instrument: U32
+    account: U32
+    bidder: U32
+    auction: U64
+    bid: U64
+    quantity: I64
+    price: I64
+
+
+@EVENTS.define(53)
+class AuctionEnded:
+    """The auction is over, sold or not."""
+
+    flags: U16 = 0
+    account: U32
+    auction: U64
+
+
+@EVENTS.define(54)
+class DeleveragingCalled:
+    """Nobody bought and the fund cannot carry it: every shard names its candidates on the other side.
+
+    `quantity` is signed as the failing account's leg.
+    """
+
+    flags: U16 = 0
+    instrument: U32
+    account: U32
+    call: U64
+    quantity: I64
+    price: I64
+
+
+@EVENTS.define(55)
+class Deleveraged:
+    """A ranked counterparty's position is closed against the failing account's at the bankruptcy price.
+
+    `quantity` is signed as the counterparty's leg.
+    """
+
+    flags: U16 = 0
+    instrument: U32
+    account: U32
+    counterparty: U32
+    call: U64
+    quantity: I64
+    price: I64
+
+
+@EVENTS.define(56)
+class FundContributed:
+    """Money for the insurance fund: from a backer, or from the clearinghouse's own capital (`own` 1)."""
+
+    flags: U16 = 0
+    own: U8
+    asset: U16
+    backer: U32
+    time: Time
+    amount: I64
+
+
+@EVENTS.define(57)
+class FundPaid:
+    """The fund covers this much of an account's deficit."""
+
+    flags: U16 = 0
+    asset: U16
+    account: U32
+    mark: U64
+    amount: I64
+
+
+@EVENTS.define(58)
+class CapitalContributed:
+    """The clearinghouse puts own capital in."""
+
+    flags: U16 = 0
+    asset: U16
+    time: Time
+    amount: I64

@@ -1,0 +1,248 @@
+"""Every named value that appears in an event or an outcome: kinds, statuses, rungs of the health ladder, reasons."""
+
+from enum import IntEnum
+
+
+class Kind(IntEnum):
+    """What an instrument is."""
+
+    SPOT = 0
+    PERP = 1
+    FUTURE = 2
+    OPTION = 3
+
+
+class Payoff(IntEnum):
+    """How an instrument's value follows its price.
+
+    LINEAR pays in the settlement asset per tick; INVERSE is quoted in dollars and pays in the coin; QUANTO is quoted in
+    one asset and pays a fixed amount per tick in another.
+    """
+
+    LINEAR = 0
+    INVERSE = 1
+    QUANTO = 2
+
+
+class Settling(IntEnum):
+    """When a gain becomes cash: at a close or expiry (COLLATERALISED), or at every settlement price (SETTLED_TO_MARKET)."""
+
+    COLLATERALISED = 0
+    SETTLED_TO_MARKET = 1
+
+
+class Style(IntEnum):
+    """Whether an option's price is paid at once (PREMIUM) or settled like a future's (FUTURES)."""
+
+    FUTURES = 0
+    PREMIUM = 1
+
+
+class Right(IntEnum):
+    """The right an option gives."""
+
+    NONE = 0
+    CALL = 1
+    PUT = 2
+
+
+class Segregation(IntEnum):
+    """Whose assets an account holds, as clearing rules divide them."""
+
+    HOUSE = 0
+    OMNIBUS = 1
+    INDIVIDUAL = 2
+
+
+class LinkKind(IntEnum):
+    """Why two accounts are looked at together."""
+
+    CLIENT = 0
+    AFFILIATE = 1
+    OWNER = 2
+
+
+class InstrumentStatus(IntEnum):
+    """An instrument's life."""
+
+    OPEN = 0
+    HALTED = 1
+    REDUCE_ONLY = 2
+    DELISTED = 3
+
+
+class AccountStatus(IntEnum):
+    """An account's life; a CLOSED one takes no leg, no deposit and no withdrawal."""
+
+    OPEN = 0
+    FROZEN = 1
+    CLOSED = 2
+
+
+class Rung(IntEnum):
+    """The health ladder of an account, best first."""
+
+    HEALTHY = 0
+    REDUCE_ONLY = 1
+    CALLED = 2
+    LIQUIDATING = 3
+    DEFICIT = 4
+
+
+class LegKind(IntEnum):
+    """What brought a leg."""
+
+    TRADE = 0
+    REVERSAL = 1
+    LIQUIDATION = 2
+    DELEVERAGING = 3
+
+
+class PostingKind(IntEnum):
+    """What a posting is for."""
+
+    DEPOSIT = 0
+    WITHDRAWAL = 1
+    WITHDRAWAL_PAID = 2
+    WITHDRAWAL_RETURNED = 3
+    TRADE = 4
+    BASE = 5
+    FEE = 6
+    FUND_SHARE = 7
+    FUNDING = 8
+    VARIATION = 9
+    EXERCISE = 10
+    FINAL_SETTLEMENT = 11
+    FUND_CONTRIBUTION = 12
+    FUND_PAYMENT = 13
+    FEE_DUE = 14
+
+
+class WithdrawalDecision(IntEnum):
+    """What the custodian did with an approved withdrawal."""
+
+    PAID = 0
+    RETURNED = 1
+
+
+class Parameter(IntEnum):
+    """What a parameter change may change. Values are integers in the unit named."""
+
+    FUND_FEE_SHARE = 0
+    """share of a fee that goes to the fund, basis points"""
+    HAIRCUT = 1
+    """scope asset: part of its value that does not count as collateral, basis points"""
+    ORACLE_MAX_AGE = 2
+    """an underlying whose price is older than this opens no risk, microseconds"""
+    ORACLE_MAX_DEVIATION = 3
+    """a price further than this from the last good one is refused, basis points"""
+    NOTICE = 4
+    """least time between a parameter change and its taking effect, microseconds"""
+    GRACE = 5
+    """marks between a margin call and liquidation"""
+    MAX_FEE = 6
+    """largest fee a trade may carry, basis points of its value"""
+    AUCTION_STEP = 7
+    """fall of an auction's price with each mark, basis points of its mark"""
+    AUCTION_START = 8
+    """discount an auction starts at, basis points of its mark"""
+    AUCTION_FLOOR = 9
+    """largest discount of an auction, basis points of its mark"""
+    FOLD_VERSION = 10
+    """which version of the fold applies"""
+
+
+class ClosingReason(IntEnum):
+    """Why an auction or an order ended."""
+
+    FILLED = 0
+    HEALED = 1
+    CLIPPED = 2
+    RISK_RAISING = 3
+    BY_OWNER = 4
+    INSTRUMENT_ENDED = 5
+    DELEVERAGED = 6
+    SUPERSEDED = 7
+
+
+class Reason(IntEnum):
+    """Why something was refused, or why a leg lies in suspense. NONE is no reason; numbers are never used twice."""
+
+    NONE = 0
+    MALFORMED = 1
+    UNKNOWN_TEMPLATE = 2
+    UNKNOWN_VERSION = 3
+    UNAUTHORISED_SOURCE = 4
+    LINKED_EVENT_FAILED = 5
+    LINKED_CHAIN_OPEN = 6
+    NOT_LINKABLE = 7
+    UNKNOWN_ENUM_VALUE = 8
+    UNKNOWN_ACCOUNT = 10
+    ACCOUNT_EXISTS = 11
+    ACCOUNT_RESERVED = 12
+    ACCOUNT_CLOSED = 13
+    ACCOUNT_FROZEN = 14
+    UNKNOWN_ASSET = 20
+    ASSET_EXISTS = 21
+    UNKNOWN_UNDERLYING = 22
+    UNDERLYING_EXISTS = 23
+    UNKNOWN_INSTRUMENT = 24
+    INSTRUMENT_EXISTS = 25
+    INSTRUMENT_HALTED = 26
+    INSTRUMENT_REDUCE_ONLY = 27
+    INSTRUMENT_DELISTED = 28
+    INSTRUMENT_EXPIRED = 29
+    INSTRUMENT_INCONSISTENT = 30
+    NOT_A_PERP = 31
+    NUMBER_NOT_NEXT = 32
+    AMOUNT_NOT_POSITIVE = 40
+    QUANTITY_OUT_OF_RANGE = 41
+    PRICE_OUT_OF_RANGE = 42
+    VALUE_OUT_OF_RANGE = 43
+    FEE_OUT_OF_RANGE = 44
+    POSITION_LIMIT = 45
+    BALANCE_LIMIT = 46
+    RISK_BOUND_EXCEEDED = 47
+    SAME_ACCOUNT = 48
+    TABLE_FULL = 49
+    NO_RISK_ARRAY = 50
+    STALE_PRICE = 51
+    UNKNOWN_PROFILE = 52
+    PROFILE_INVALID = 53
+    PROFILE_EXISTS = 54
+    UNKNOWN_ORDER = 60
+    ORDER_EXISTS = 61
+    NOT_OWNER = 62
+    ORDER_RAISES_RISK = 63
+    UNKNOWN_WITHDRAWAL = 70
+    WITHDRAWAL_EXISTS = 71
+    WITHDRAWAL_BELOW_MARGIN = 72
+    WITHDRAWAL_UNCOVERED = 73
+    WITHDRAWAL_PENDING = 74
+    ORACLE_LATE = 80
+    ORACLE_STALE = 81
+    ORACLE_CROSSED = 82
+    ORACLE_OUTLYING = 83
+    ORACLE_OUT_OF_BOUNDS = 84
+    MARK_NOT_LATER = 90
+    MARK_NOT_NEXT = 91
+    UNKNOWN_MARKET = 92
+    MARKET_INCOMPLETE = 93
+    MARKET_CLOSED = 94
+    PARAMETER_OUT_OF_RANGE = 100
+    PARAMETER_TOO_SOON = 101
+    UNKNOWN_PARAMETER = 102
+    FUND_INSUFFICIENT = 110
+    NOTHING_DUE = 111
+    UNKNOWN_AUCTION = 120
+    AUCTION_EXISTS = 121
+    AUCTION_CLOSED = 122
+    NOT_LIQUIDATING = 123
+    NOTHING_TO_REDUCE = 124
+    BID_BELOW_PRICE = 125
+    BID_EXISTS = 126
+    UNKNOWN_BID = 127
+    BIDDER_BELOW_MARGIN = 128
+    BIDDER_NOT_ALLOWED = 129
+    DELEVERAGING_UNKNOWN = 130
+    TIME_OUT_OF_RANGE = 140

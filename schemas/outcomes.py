@@ -1,0 +1,308 @@
+"""Every outcome the fold may emit, defined once.
+
+An outcome is named by the entry's n, the event's `index` within it and, where there are two, its `leg` (0 the buyer's,
+1 the seller's). Amounts are smallest units of the asset named; dollars are micro-dollars.
+"""
+
+from typing import Final
+
+from schemas.kinds import ClosingReason, LegKind, Parameter, PostingKind, Reason, Rung
+from schemas.message import I64, U8, U16, U32, U64, Bytes32, Catalogue
+
+OUTCOMES: Final = Catalogue()
+
+
+@OUTCOMES.define(100)
+class LegPosted:
+    """A leg of a trade, posted. Its postings, each against the house account named:
+
+    `cash` (settlement asset) against CLEARINGHOUSE; `quantity` x lot of a SPOT's base asset against CLEARINGHOUSE;
+    `fee` to FEES and `fund_share` (a part of it) on to FUND; `funding` settled before the position changed, against
+    FUNDING. `intended` is the account the leg was meant for: another one than `account` (SUSPENSE) where `reason` says
+    why it could not be taken. `position` is the quantity held afterwards.
+    """
+
+    index: U32
+    leg: U8
+    kind: LegKind
+    reason: Reason
+    account: U32
+    intended: U32
+    instrument: U32
+    quantity: I64
+    price: I64
+    cash: I64
+    realised: I64
+    fee: I64
+    fund_share: I64
+    funding: I64
+    position: I64
+
+
+@OUTCOMES.define(101)
+class Posted:
+    """An amount moved from one account to another. `reference` names what it belongs to (deposit, withdrawal, instrument)."""
+
+    index: U32
+    kind: PostingKind
+    asset: U16
+    debit: U32
+    credit: U32
+    reference: U64
+    amount: I64
+
+
+@OUTCOMES.define(102)
+class Rejected:
+    """An event refused; nothing but its source's number changed."""
+
+    index: U32
+    template: U16
+    reason: Reason
+    account: U32
+
+
+@OUTCOMES.define(103)
+class PositionSettled:
+    """A position paid variation, or was exercised and closed (`closed` 1), at a settlement price.
+
+    `cash` against CLEARINGHOUSE, `funding` against FUNDING, both in the settlement asset.
+    """
+
+    index: U32
+    closed: U8
+    account: U32
+    instrument: U32
+    quantity: I64
+    price: I64
+    cash: I64
+    realised: I64
+    funding: I64
+
+
+@OUTCOMES.define(104)
+class RungChanged:
+    """An account's rung of the health ladder changed at a mark. Micro-dollars."""
+
+    index: U32
+    before: Rung
+    after: Rung
+    worst_scenario: U16
+    account: U32
+    mark: U64
+    equity: I64
+    maintenance: I64
+    buffer: I64
+    initial: I64
+
+
+@OUTCOMES.define(105)
+class LiquidationDue:
+    """An account in liquidation at a mark; its positions and balances follow. Micro-dollars."""
+
+    index: U32
+    account: U32
+    mark: U64
+    equity: I64
+    maintenance: I64
+    buffer: I64
+    initial: I64
+
+
+@OUTCOMES.define(106)
+class LiquidationPosition:
+    """A position of an account in liquidation."""
+
+    index: U32
+    account: U32
+    instrument: U32
+    quantity: I64
+    cost: I64
+
+
+@OUTCOMES.define(107)
+class LiquidationBalance:
+    """A balance of an account in liquidation."""
+
+    index: U32
+    asset: U16
+    account: U32
+    balance: I64
+
+
+@OUTCOMES.define(108)
+class OrderClosed:
+    """The clearinghouse ended an order: the venue must take it off its book."""
+
+    index: U32
+    reason: ClosingReason
+    account: U32
+    order: U64
+
+
+@OUTCOMES.define(109)
+class AuctionOpened:
+    """A Dutch auction is open for this much (signed as the account's leg), clipped to the position found."""
+
+    index: U32
+    instrument: U32
+    account: U32
+    auction: U64
+    mark: U64
+    quantity: I64
+    start: I64
+    step: I64
+    floor: I64
+
+
+@OUTCOMES.define(110)
+class AuctionClosed:
+    """An auction is over; `remaining` is what was not sold."""
+
+    index: U32
+    reason: ClosingReason
+    account: U32
+    auction: U64
+    remaining: I64
+
+
+@OUTCOMES.define(111)
+class BidReserved:
+    """A bid's margin is reserved in the bidder's shard; the award may follow."""
+
+    index: U32
+    bidder: U32
+    instrument: U32
+    auction: U64
+    bid: U64
+    quantity: I64
+    price: I64
+
+
+@OUTCOMES.define(112)
+class DeficitFound:
+    """An account holds nothing more to sell and owes this much (a positive amount) of an asset."""
+
+    index: U32
+    asset: U16
+    account: U32
+    mark: U64
+    amount: I64
+
+
+@OUTCOMES.define(113)
+class DeleveragingCandidate:
+    """A position on the other side of a deleveraging call, with what it is ranked by (profit x leverage, millionths)."""
+
+    index: U32
+    account: U32
+    instrument: U32
+    call: U64
+    quantity: I64
+    score: I64
+
+
+@OUTCOMES.define(114)
+class WithdrawalAnswered:
+    """A withdrawal approved (`reason` NONE) or refused at a mark."""
+
+    index: U32
+    reason: Reason
+    asset: U16
+    account: U32
+    withdrawal: U64
+    amount: I64
+
+
+@OUTCOMES.define(115)
+class ParameterApplied:
+    """A parameter change took effect at a mark."""
+
+    index: U32
+    parameter: Parameter
+    scope: U32
+    before: I64
+    after: I64
+
+
+@OUTCOMES.define(116)
+class FundingIndexed:
+    """A perp's cumulative funding index moved (millionths of a smallest unit per lot)."""
+
+    index: U32
+    instrument: U32
+    step: I64
+    cumulative: I64
+
+
+@OUTCOMES.define(117)
+class NetPosition:
+    """What a shard's clearinghouse account holds of an instrument at a mark; over all shards it sums to zero."""
+
+    index: U32
+    instrument: U32
+    quantity: I64
+    cost: I64
+    """sum of the shard's accounts' costs in the settlement asset"""
+
+
+@OUTCOMES.define(118)
+class HouseBalance:
+    """A house account's balance in a shard at a mark."""
+
+    index: U32
+    asset: U16
+    account: U32
+    balance: I64
+
+
+@OUTCOMES.define(119)
+class MarkDone:
+    """A shard has answered a mark: `Done(m)`. Sums over its accounts in micro-dollars, and a digest of its books."""
+
+    index: U32
+    accounts: U32
+    liquidating: U32
+    deficits: U32
+    mark: U64
+    time: I64
+    equity: I64
+    maintenance: I64
+    initial: I64
+
+
+@OUTCOMES.define(120)
+class SnapshotTaken:
+    """The SHA-256 of a shard's whole state after this entry."""
+
+    index: U32
+    digest: Bytes32
+
+
+@OUTCOMES.define(121)
+class AccountRegistered:
+    """An account was opened, changed or linked."""
+
+    index: U32
+    account: U32
+
+
+@OUTCOMES.define(122)
+class OracleAccepted:
+    """An underlying's last good price, micro-dollars."""
+
+    index: U32
+    underlying: U16
+    round: U64
+    price: I64
+
+
+@OUTCOMES.define(123)
+class DeficitCovered:
+    """The fund paid; `remaining` is what is still owed."""
+
+    index: U32
+    asset: U16
+    account: U32
+    amount: I64
+    remaining: I64

@@ -1,0 +1,1 @@
+"""Everything that does I/O: the command, the lockstep run, the auditor, the report."""
