@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -72,6 +72,11 @@ class Message:
     dtype: np.dtype[Any]
     linkable: bool
 
+    def offset(self, field: str) -> int:
+        """Where a field begins in a row, bytes."""
+        assert self.dtype.fields is not None
+        return self.dtype.fields[field][1]
+
 
 def _wire(hint: Any) -> tuple[Wire, type[IntEnum] | None]:
     if isinstance(hint, type) and issubclass(hint, IntEnum):
@@ -93,18 +98,25 @@ class Catalogue:
         self.by_class: dict[type[Any], Message] = {}
 
     def define(self, template: int, *, linkable: bool = False) -> Callable[[type[T]], type[T]]:
-        """Decorate a class as the message of this template number; numbers are never used twice."""
+        """`define` with this catalogue."""
+        return define(self, template, linkable=linkable)
 
-        def defining(cls: type[T]) -> type[T]:
-            made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
-            if template in self.by_template:
-                raise ValueError(f"template {template} is taken by {self.by_template[template].name}")
-            hints = get_type_hints(made, include_extras=True)
-            columns = tuple(Field(f.name, *_wire(hints[f.name])) for f in fields(made))  # type: ignore[arg-type]
-            dtype = np.dtype([column.dtype for column in columns])
-            message = Message(template, made.__name__, made, (made.__doc__ or "").strip(), columns, dtype, linkable)
-            self.by_template[template] = message
-            self.by_class[made] = message
-            return made
 
-        return defining
+# a function and no method: type checkers see a dataclass transform on functions alone
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def define(catalogue: Catalogue, template: int, *, linkable: bool = False) -> Callable[[type[T]], type[T]]:
+    """Decorate a class as the catalogue's message of this template number. ValueError where the number is taken."""
+
+    def defining(cls: type[T]) -> type[T]:
+        made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
+        if template in catalogue.by_template:
+            raise ValueError(f"template {template} is taken by {catalogue.by_template[template].name}")
+        hints = get_type_hints(made, include_extras=True)
+        columns = tuple(Field(f.name, *_wire(hints[f.name])) for f in fields(made))  # type: ignore[arg-type]
+        dtype = np.dtype([column.dtype for column in columns])
+        message = Message(template, made.__name__, made, (made.__doc__ or "").strip(), columns, dtype, linkable)
+        catalogue.by_template[template] = message
+        catalogue.by_class[made] = message
+        return made
+
+    return defining

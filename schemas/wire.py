@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from operator import index
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from schemas.kinds import Reason
 from schemas.limits import MAX_ENTRY_BYTES, MAX_RUN_ROWS
-from schemas.message import U16, U32, U64, Catalogue, Field, Message
+from schemas.message import U16, U32, U64, Catalogue, Field, Message, define
 
 Rows = npt.NDArray[np.void]
 
@@ -27,7 +28,7 @@ SCHEMA_VERSION: Final = 1
 HEADERS: Final = Catalogue()
 
 
-@HEADERS.define(1)
+@define(HEADERS, 1)
 class EntryHeader:
     """Opens a journal entry: who sent it, that source's sequence number, how many events follow."""
 
@@ -36,7 +37,7 @@ class EntryHeader:
     sequence: U64
 
 
-@HEADERS.define(2)
+@define(HEADERS, 2)
 class OutcomeHeader:
     """Opens the outcomes of one numbered entry in one shard."""
 
@@ -80,27 +81,43 @@ class Batch:
 
 
 def raw(field: Field, value: Any) -> Any:
-    """A field's value as numpy stores it. Raises ValueError where text or bytes do not fit; nothing is cut."""
-    if field.wire.form == "text":
-        data = str(value).encode("utf-8")
-        if len(data) > field.wire.length or data.endswith(b"\0"):
-            raise ValueError(f"{field.name}: {len(data)} bytes of text, at most {field.wire.length} fit")
+    """A field's value as numpy stores it; nothing is cut, wrapped or rounded.
+
+    Raises TypeError where it is of another kind (a float is no integer), ValueError where text or bytes do not fit.
+    """
+    form, length = field.wire.form, field.wire.length
+    if form == "text":
+        if not isinstance(value, str):
+            raise TypeError(f"{field.name}: {type(value).__name__} is no text")
+        data = value.encode("utf-8")
+        if len(data) > length:
+            raise ValueError(f"{field.name}: {len(data)} bytes of text, at most {length} fit")
+        if b"\0" in data:
+            raise ValueError(f"{field.name}: a NUL in its text, which is where a reader stops")
         return data
-    if field.wire.form == "bytes":
-        if len(value) != field.wire.length:
-            raise ValueError(f"{field.name}: {len(value)} bytes, {field.wire.length} are needed")
-        return np.void(value)
-    if field.wire.form == "array" and len(value) != field.wire.length:
-        raise ValueError(f"{field.name}: {len(value)} values, {field.wire.length} are needed")
-    return value
+    if form == "bytes":
+        data = bytes(memoryview(value))
+        if len(data) != length:
+            raise ValueError(f"{field.name}: {len(data)} bytes, {length} are needed")
+        return np.void(data)
+    if form == "array":
+        if len(value) != length:
+            raise ValueError(f"{field.name}: {len(value)} values, {length} are needed")
+        return [index(one) for one in value]
+    # a Python int: numpy refuses one out of range, but wraps its own scalars
+    return index(value)
 
 
 def rows_of(message: Message, messages: Sequence[Any]) -> Rows:
-    """Messages of one class as a structured array. Raises OverflowError or ValueError where a value does not fit."""
+    """Messages of one class as a structured array.
+
+    Raises OverflowError, TypeError or ValueError where a value does not fit its field.
+    """
     rows = np.zeros(len(messages), message.dtype)
     for field in message.fields:
-        rows[field.name] = np.array(
-            [raw(field, getattr(one, field.name)) for one in messages], message.dtype[field.name].base
+        column = rows[field.name]
+        column[...] = np.array([raw(field, getattr(one, field.name)) for one in messages], column.dtype).reshape(
+            column.shape
         )
     rows.flags.writeable = False
     return rows
@@ -121,12 +138,19 @@ def runs_of(catalogue: Catalogue, messages: Iterable[Any]) -> tuple[Run, ...]:
 
 
 def value_of(field: Field, stored: Any) -> Any:
-    """A stored value as its message carries it. Raises WireError on a number its enum does not have."""
+    """A stored value as its message carries it.
+
+    Raises WireError, its position counted from the value's first byte: UNKNOWN_ENUM_VALUE on a number its enum does not
+    have, MALFORMED on text that is no UTF-8 or goes on after its padding.
+    """
     if field.wire.form == "text":
+        text = bytes(stored).rstrip(b"\0")
+        if b"\0" in text:
+            raise WireError(Reason.MALFORMED, text.index(b"\0"), f"{field.name} goes on after a NUL")
         try:
-            return bytes(stored).rstrip(b"\0").decode("utf-8")
-        except UnicodeDecodeError:
-            raise WireError(Reason.MALFORMED, 0, f"{field.name} is no UTF-8") from None
+            return text.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise WireError(Reason.MALFORMED, error.start, f"{field.name} is no UTF-8") from None
     if field.wire.form == "bytes":
         return bytes(stored)
     if field.wire.form == "array":
@@ -145,12 +169,20 @@ def enum_value(enum: type[IntEnum], number: int, name: str) -> IntEnum:
 
 
 def message_of(message: Message, row: np.void) -> Any:
-    """One row as an instance of its class."""
-    return message.cls(**{field.name: value_of(field, row[field.name]) for field in message.fields})
+    """One row as an instance of its class. Raises WireError, its position counted from the row's first byte."""
+    values: dict[str, Any] = {}
+    for field in message.fields:
+        try:
+            values[field.name] = value_of(field, row[field.name])
+        except WireError as error:
+            raise WireError(
+                error.reason, message.offset(field.name) + error.position, f"{message.name}.{error.what}"
+            ) from None
+    return message.cls(**values)
 
 
 def messages_of(runs: Iterable[Run]) -> list[Any]:
-    """Every message of the runs, in order."""
+    """Every message of the runs, in order. Raises WireError as `message_of` does."""
     return [message_of(run.message, row) for run in runs for row in run.rows]
 
 
@@ -178,18 +210,31 @@ def encode_entry(source: int, sequence: int, runs: Sequence[Run]) -> bytes:
     return data
 
 
+def _check_schema(position: int, schema: int, version: int) -> None:
+    """The version is looked at before any length: another version's lengths mean nothing here."""
+    if schema != SCHEMA_ID:
+        raise WireError(Reason.MALFORMED, position + 4, f"schema {schema}, known is {SCHEMA_ID}")
+    if version != SCHEMA_VERSION:
+        raise WireError(Reason.UNKNOWN_VERSION, position + 6, f"version {version}, known is {SCHEMA_VERSION}")
+
+
 def decode_header(data: bytes | memoryview, kind: type[Any]) -> tuple[dict[str, int], int]:
     """The header's values and where the runs begin. Raises WireError where these bytes do not open with it."""
     message = HEADERS.by_class[kind]
     start = _MESSAGE.size
     width = message.dtype.itemsize
-    if len(data) < start + width:
-        raise WireError(Reason.MALFORMED, len(data), f"{len(data)} bytes, a header has {start + width}")
+    if kind is EntryHeader and len(data) > MAX_ENTRY_BYTES:
+        raise WireError(Reason.MALFORMED, MAX_ENTRY_BYTES, f"an entry of {len(data)} bytes, at most {MAX_ENTRY_BYTES}")
+    if len(data) < start:
+        raise WireError(Reason.MALFORMED, len(data), f"{len(data)} bytes, a message's header has {start}")
     length, template, schema, version = _MESSAGE.unpack_from(data, 0)
-    if schema != SCHEMA_ID or template != message.template or length != width:
-        raise WireError(Reason.MALFORMED, 0, f"template {template} of schema {schema}, {length} bytes: no {message.name}")
-    if version != SCHEMA_VERSION:
-        raise WireError(Reason.UNKNOWN_VERSION, 6, f"version {version}, known is {SCHEMA_VERSION}")
+    _check_schema(0, schema, version)
+    if template != message.template:
+        raise WireError(Reason.MALFORMED, 2, f"template {template}, {message.name} is {message.template}")
+    if length != width:
+        raise WireError(Reason.MALFORMED, 0, f"{message.name} of {length} bytes, not {width}")
+    if len(data) < start + width:
+        raise WireError(Reason.MALFORMED, len(data), f"{len(data)} bytes, {message.name} ends at {start + width}")
     row = np.frombuffer(data, message.dtype, 1, start)[0]
     return {field.name: int(row[field.name]) for field in message.fields}, start + width
 
@@ -199,22 +244,31 @@ def decode_runs(data: bytes | memoryview, position: int, catalogue: Catalogue) -
     runs: list[Run] = []
     while position < len(data):
         if len(data) - position < _MESSAGE.size + _GROUP.size:
-            raise WireError(Reason.MALFORMED, position, "a run's header is cut off")
+            raise WireError(Reason.MALFORMED, position, f"a run's header is cut off after {len(data) - position} bytes")
         root, template, schema, version = _MESSAGE.unpack_from(data, position)
-        if schema != SCHEMA_ID or root != 0:
-            raise WireError(Reason.MALFORMED, position, f"schema {schema}, root block of {root} bytes")
-        if version != SCHEMA_VERSION:
-            raise WireError(Reason.UNKNOWN_VERSION, position + 6, f"version {version}, known is {SCHEMA_VERSION}")
+        _check_schema(position, schema, version)
         message = catalogue.by_template.get(template)
         if message is None:
             raise WireError(Reason.UNKNOWN_TEMPLATE, position + 2, f"template {template}")
-        width, count = _GROUP.unpack_from(data, position + _MESSAGE.size)
-        position += _MESSAGE.size + _GROUP.size
+        if root != 0:
+            raise WireError(Reason.MALFORMED, position, f"{message.name} with a root block of {root} bytes, not 0")
+        position += _MESSAGE.size
+        width, count = _GROUP.unpack_from(data, position)
         if width != message.dtype.itemsize:
-            raise WireError(Reason.MALFORMED, position, f"{message.name} rows of {width} bytes, not {message.dtype.itemsize}")
-        if count == 0 or position + width * count > len(data):
-            raise WireError(Reason.MALFORMED, position, f"{count} rows of {width} bytes, {len(data) - position} bytes left")
-        runs.append(Run(message, np.frombuffer(data, message.dtype, count, position)))
+            raise WireError(
+                Reason.MALFORMED, position, f"{message.name} rows of {width} bytes, not {message.dtype.itemsize}"
+            )
+        if count == 0:
+            raise WireError(Reason.MALFORMED, position + 2, f"a run of no {message.name}")
+        position += _GROUP.size
+        if width * count > len(data) - position:
+            raise WireError(
+                Reason.MALFORMED, position, f"{count} rows of {width} bytes, {len(data) - position} bytes left"
+            )
+        rows = np.frombuffer(data, message.dtype, count, position)
+        # the buffer may be writable (a bytearray): what was read is still nobody's to change
+        rows.flags.writeable = False
+        runs.append(Run(message, rows))
         position += width * count
     return tuple(runs)
 
@@ -225,5 +279,5 @@ def decode(data: bytes | memoryview, kind: type[Any], catalogue: Catalogue) -> B
     batch = Batch(header, decode_runs(data, position, catalogue))
     told = header["events"] if "events" in header else header["outcomes"]
     if told != len(batch):
-        raise WireError(Reason.MALFORMED, 0, f"the header tells {told} rows, {len(batch)} follow")
+        raise WireError(Reason.MALFORMED, _MESSAGE.size, f"the header tells {told} rows, {len(batch)} follow")
     return batch
