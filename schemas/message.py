@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from inspect import cleandoc
 from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -114,7 +115,7 @@ def define(catalogue: Catalogue, template: int, *, linkable: bool = False) -> Ca
         hints = get_type_hints(made, include_extras=True)
         columns = tuple(Field(f.name, *_wire(hints[f.name])) for f in fields(made))  # type: ignore[arg-type]
         dtype = np.dtype([column.dtype for column in columns])
-        message = Message(template, made.__name__, made, (made.__doc__ or "").strip(), columns, dtype, linkable)
+        message = Message(template, made.__name__, made, cleandoc(made.__doc__ or ""), columns, dtype, linkable)
         catalogue.by_template[template] = message
         catalogue.by_class[made] = message
         return made
