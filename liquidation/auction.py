@@ -1,0 +1,77 @@
+"""A Dutch auction: the price at each mark since it opened, and which bids it is awarded to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from schemas.limits import BASIS_POINTS, MAX_PRICE
+
+
+class Terms(NamedTuple):
+    """How an auction's discount off the current mark runs, basis points of the mark."""
+
+    start: int
+    step: int
+    floor: int
+    """the largest discount"""
+
+
+class Reserved(NamedTuple):
+    """A bid whose margin is reserved: signed as the bidder's leg, with the worst price (ticks) it would take."""
+
+    bid: int
+    bidder: int
+    quantity: int
+    price: int
+
+
+class Award(NamedTuple):
+    """What a bid is awarded, signed as the bidder's leg; 0 only ends its reservation."""
+
+    bid: int
+    bidder: int
+    quantity: int
+
+
+def discount(terms: Terms, marks: int) -> int:
+    """Basis points off the mark, so many marks after the opening."""
+    return min(terms.start + terms.step * marks, terms.floor)
+
+
+def marks_to_floor(terms: Terms) -> int | None:
+    """How many marks after the opening the largest discount is first reached; None where it never is."""
+    fall = terms.floor - terms.start
+    if fall <= 0:
+        return 0
+    return -(-fall // terms.step) if terms.step > 0 else None
+
+
+def price(quantity: int, mark: int, basis_points: int) -> int:
+    """The auction's price in ticks for a failing account's leg of `quantity`: a sale below the mark, a purchase above.
+
+    Rounded so that a liquidator is never paid more than the discount stated (a sale up, a purchase down), at least
+    one tick, at most MAX_PRICE. An instrument marked at one tick therefore has no discount to give.
+    """
+    if quantity < 0:
+        ticks = -(-mark * (BASIS_POINTS - basis_points) // BASIS_POINTS)
+    else:
+        ticks = mark * (BASIS_POINTS + basis_points) // BASIS_POINTS
+    return max(1, min(ticks, MAX_PRICE))
+
+
+def awards(remaining: int, ticks: int, bids: Iterable[Reserved]) -> list[Award]:
+    """Every bid's award, in the order they were served: the price best for the account first, then the bid's number.
+
+    `remaining` is signed as the account's leg. Each bid is filled up to what is left, all at the auction's price
+    `ticks`. A bid on the wrong side, or whose own price does not reach the auction's, is awarded 0.
+    """
+    sale = remaining < 0
+    left = abs(remaining)
+    answers: list[Award] = []
+    for bid in sorted(bids, key=lambda one: (-one.price if sale else one.price, one.bid)):
+        reaches = bid.price >= ticks if sale else bid.price <= ticks
+        taken = min(left, abs(bid.quantity)) if bid.quantity * remaining < 0 and reaches else 0
+        left -= taken
+        answers.append(Award(bid.bid, bid.bidder, taken if sale else -taken))
+    return answers
