@@ -1,54 +1,558 @@
-"""What accounts own and what they must own: equity, maintenance, buffer and initial margin in exact int64 arithmetic."""
+"""What accounts own and what they must own: equity, maintenance, buffer and initial margin in exact int64 arithmetic.
+
+Sums are in 2^-ARRAY_EXPONENT micro-dollars and turned into micro-dollars once, at the end. Float64 is used for one thing:
+to estimate whether a sum could pass its bound before any of it is trusted.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from risk.credit import (
+    BOUGHT,
+    COLUMNS,
+    DELTA,
+    KEY,
+    LEG,
+    LONG,
+    LONG_HIGH,
+    ORDER,
+    SCAN,
+    SCAN_HIGH,
+    SCAN_LOW,
+    SHORT,
+    SHORT_HIGH,
+    SOLD,
+    credits,
+)
+from risk.profile import Netting
 from risk.tables import Holdings, I32Array, I64Array, Margins, Market, Profiles
-from schemas.limits import MAX_ASSETS, MAX_EXPIRIES, MAX_SCENARIOS, MAX_UNDERLYINGS
+from risk.valuation import INVERSE, asset_value, contract_value, part_down, part_up
+from risk.vectors import add, add_fills, first, largest, load, smallest
+from schemas.compiled import compiled, inlined
+from schemas.kinds import Kind, Reason, Style
+from schemas.limits import (
+    ARRAY_EXPONENT,
+    BASIS_POINTS,
+    FUNDING_SCALE,
+    MAX_ASSETS,
+    MAX_EXPIRIES,
+    MAX_EXPOSURE,
+    MAX_SCENARIOS,
+    MAX_UNDERLYINGS,
+    MAX_VALUE,
+)
+
+UNPAYABLE: Final = MAX_EXPOSURE >> ARRAY_EXPONENT
+"""Micro-dollars: the requirement of an account whose figures pass their bounds."""
+
+_MAX_EQUITY: Final = 2.0**61
+_MAX_EXPOSURE: Final = float(MAX_EXPOSURE)
+_MAX_VALUE: Final = float(MAX_VALUE)
+_FINE: Final = float(1 << ARRAY_EXPONENT)
+_PERP: Final = int(Kind.PERP)
+_SPOT: Final = int(Kind.SPOT)
+_OPTION: Final = int(Kind.OPTION)
+_PREMIUM: Final = int(Style.PREMIUM)
+_UNDERLYING: Final = int(Netting.UNDERLYING)
+_NONE: Final = int(Reason.NONE)
+_BOUND: Final = int(Reason.RISK_BOUND_EXCEEDED)
+_NO_ARRAY: Final = int(Reason.NO_RISK_ARRAY)
+
+# Columns of `legs` and of `orders`; the first four are the same in both.
+_ROW: Final = 0
+_LOTS: Final = 1
+_NEXT: Final = 2
+_CELL: Final = 3
+_GROUP: Final = 4
+_SLIPPAGE: Final = 5
 
 
 class Scratch(NamedTuple):
-    """Working memory of one call of `margin_accounts`; every thread brings its own. Left clean by each call."""
+    """Working memory of one call of `margin_accounts`; every thread brings its own. Each call leaves it clean."""
 
     vectors: I64Array
-    """[3 x MAX_SCENARIOS] a group's losses: of its legs, with the worst and with the best fills of orders"""
-    slot: I32Array
-    """[instruments or underlyings] the group an instrument or underlying has in this account, -1: none"""
+    """[3, MAX_SCENARIOS] losses of a group: of its legs, after the worst and after the best fills of its orders"""
+    group: I32Array
+    """[instruments or underlyings] the account's group of each, -1: none"""
     sold: I64Array
-    """[instruments] lots of options that open orders sell"""
+    """[instruments] lots of options that open orders sell, not above zero"""
     legs: I64Array
-    """[4, instruments + assets] by leg: first loss, quantity, next leg of its group, cell"""
-    groups: I64Array
-    """[10, instruments + underlyings] by group: legs, orders, deltas, scans"""
-    cells: I64Array
-    """[3, MAX_UNDERLYINGS x MAX_EXPIRIES] net delta by expiry: of legs, added by buys, added by sales"""
+    """[instruments + assets, 6] positions and collateral: row, lots, next leg of the group, cell, group"""
     orders: I64Array
-    """[3, orders] by order of one account: slippage, next order of its group, first loss"""
+    """[orders, 6] the same of open orders, and slippage"""
+    groups: I64Array
+    """[instruments or underlyings, COLUMNS] see risk.credit"""
+    cells: I64Array
+    """[MAX_UNDERLYINGS x MAX_EXPIRIES, 3] net dollar delta of an expiry: of legs, of orders above and below zero"""
 
 
 def scratch(instruments: int, orders: int) -> Scratch:
-    """Working memory for so many instruments and so many open orders of one account at most."""
-    groups = instruments + MAX_UNDERLYINGS
+    """Working memory for tables of so many instruments and at most so many open orders of one account."""
+    keys = max(instruments, MAX_UNDERLYINGS)
     return Scratch(
-        vectors=np.zeros(3 * MAX_SCENARIOS, np.int64),
-        slot=np.full(groups, -1, np.int32),
+        vectors=np.zeros((3, MAX_SCENARIOS), np.int64),
+        group=np.full(keys, -1, np.int32),
         sold=np.zeros(instruments, np.int64),
-        legs=np.zeros((4, instruments + MAX_ASSETS), np.int64),
-        groups=np.zeros((10, groups), np.int64),
-        cells=np.zeros((3, MAX_UNDERLYINGS * MAX_EXPIRIES), np.int64),
-        orders=np.zeros((3, max(orders, 1)), np.int64),
+        legs=np.zeros((instruments + MAX_ASSETS, 6), np.int64),
+        orders=np.zeros((orders, 6), np.int64),
+        groups=np.zeros((keys, COLUMNS), np.int64),
+        cells=np.zeros((MAX_UNDERLYINGS * MAX_EXPIRIES, 3), np.int64),
     )
 
 
+@inlined
+def _dollars(amount: int, price: int, scale: int) -> int:
+    """`asset_value` with its two most frequent cases first: the dollar itself, and a product that fits."""
+    if price == scale:
+        return amount
+    if abs(np.float64(amount)) * np.float64(price) < 4e18:
+        return (amount * price) // scale
+    return asset_value(amount, price, scale)  # type: ignore[no-any-return]
+
+
+@inlined
+def _size(amount: int, price: int, scale: int) -> float:
+    """|asset_value| as a float, never wrapping."""
+    return abs(np.float64(amount)) * np.float64(price) / np.float64(scale)  # type: ignore[no-any-return]
+
+
+@inlined
+def _contract_size(payoff: int, quantity: int, price: int, tick_value: int, contract: int) -> float:
+    """The largest product in `contract_value` over the bound that keeps it inside 64 bits: above 1 it may wrap."""
+    if payoff == INVERSE:
+        return abs(np.float64(quantity)) * np.float64(contract) / _MAX_EXPOSURE  # type: ignore[no-any-return]
+    return abs(np.float64(quantity)) * np.float64(price) * np.float64(tick_value) / _MAX_VALUE  # type: ignore[no-any-return]
+
+
+@inlined
+def _balances(account: int, holdings: Holdings, market: Market) -> tuple[int, float]:
+    """What the account's balances are worth after haircut, and the sum of their sizes."""
+    equity = 0
+    size = 0.0
+    for asset in range(holdings.balance.shape[1]):
+        amount = holdings.balance[account, asset]
+        if amount != 0:
+            price, scale = market.asset_price[asset], market.asset_scale[asset]
+            size += _size(amount, price, scale)
+            value = _dollars(amount, price, scale)
+            if value > 0:
+                value = part_down(value, BASIS_POINTS - market.haircut[asset])
+            equity += value
+    return equity, size
+
+
+@inlined
+def _position(p: int, holdings: Holdings, market: Market, gain: int) -> tuple[int, float]:
+    """What position p adds to equity, and its size (infinite where a product may wrap)."""
+    i, quantity = holdings.instrument[p], holdings.quantity[p]
+    payoff, mark = market.payoff[i], market.mark[i]
+    tick_value, contract = market.tick_value[i], market.contract_value[i]
+    price, scale = market.asset_price[market.settlement[i]], market.asset_scale[market.settlement[i]]
+    worth = contract_value(payoff, quantity, mark, tick_value, contract)
+    margined = market.style[i] != _PREMIUM
+    if margined:
+        worth -= holdings.cost[p]
+    size = _size(worth, price, scale)
+    equity = _dollars(worth, price, scale)
+    if margined and equity > 0 and gain != BASIS_POINTS:
+        equity = part_down(equity, gain)
+    if market.kind[i] == _PERP:
+        step = market.funding[i] - holdings.funding[p]
+        if step != 0:
+            whole = step // FUNDING_SCALE
+            due = -quantity * whole + (-quantity * (step - whole * FUNDING_SCALE)) // FUNDING_SCALE
+            size += abs(np.float64(quantity)) * (abs(np.float64(whole)) + 1.0) * np.float64(price) / np.float64(scale)
+            equity += _dollars(due, price, scale)
+    if _contract_size(payoff, quantity, mark, tick_value, contract) >= 1.0:
+        size = np.inf
+    return equity, size
+
+
+@inlined
+def _collateral(amount: int, haircut: int, lot_size: int) -> int:
+    """Lots of its SPOT instrument that a balance is: cut by its haircut and rounded down, a debt in full and rounded up."""
+    if amount > 0:
+        return part_down(amount, BASIS_POINTS - haircut) // lot_size  # type: ignore[no-any-return]
+    return amount // lot_size
+
+
+@inlined
+def _slippage(o: int, holdings: Holdings, market: Market, gain: int) -> tuple[int, float]:
+    """Micro-dollars lost at once when order o is filled at its price, rounded up, and their size.
+
+    Buying a coin also costs the haircut on it. Where gains do not count, neither does a price better than the mark.
+    """
+    i, quantity, price = holdings.order_instrument[o], holdings.order_quantity[o], holdings.order_price[o]
+    payoff, tick_value, contract = market.payoff[i], market.tick_value[i], market.contract_value[i]
+    asset_price, scale = market.asset_price[market.settlement[i]], market.asset_scale[market.settlement[i]]
+    now = contract_value(payoff, quantity, market.mark[i], tick_value, contract)
+    won = now - contract_value(payoff, quantity, price, tick_value, contract)
+    size = _size(won, asset_price, scale)
+    dollars = _dollars(won, asset_price, scale)
+    if dollars > 0 and market.style[i] != _PREMIUM and market.kind[i] != _SPOT and gain != BASIS_POINTS:
+        dollars = part_down(dollars, gain)
+    if market.kind[i] == _SPOT and quantity > 0:
+        size += _size(now, asset_price, scale)
+        dollars -= part_up(-_dollars(-now, asset_price, scale), market.haircut[market.base[i]])
+    if (
+        _contract_size(payoff, quantity, market.mark[i], tick_value, contract) >= 1.0
+        or _contract_size(payoff, quantity, price, tick_value, contract) >= 1.0
+    ):
+        size = np.inf
+    return -dollars, size
+
+
+@inlined
+def _enter(table: I64Array, at: int, head: int, g: int, groups: I64Array, row: int, lots: int, cell: int) -> None:
+    """Put a leg or an order at the head of its group's list."""
+    table[at, _ROW] = row
+    table[at, _LOTS] = lots
+    table[at, _NEXT] = groups[g, head]
+    table[at, _CELL] = cell
+    table[at, _GROUP] = g
+    groups[g, head] = at
+
+
+@compiled
+def _open(key: int, count: int, group: I32Array, groups: I64Array) -> int:
+    """Open the group of this key unless it is open: the number of groups now."""
+    if group[key] >= 0:
+        return count
+    group[key] = count
+    for column in range(COLUMNS):
+        groups[count, column] = 0
+    groups[count, KEY] = key
+    groups[count, LEG] = groups[count, ORDER] = -1
+    return count + 1
+
+
+@inlined
+def _enter_orders(
+    account: int, holdings: Holdings, market: Market, profiles: Profiles, scratch: Scratch
+) -> tuple[int, int, bool, float, float, float]:
+    """The account's orders into the tables: orders, groups, whether all could be valued, and the sizes that are bounded:
+    of losses, of deltas, of short options."""
+    orders, groups, cells = scratch.orders, scratch.groups, scratch.cells
+    profile = holdings.profile[account]
+    width, gain = profiles.width[profile], profiles.gain[profile]
+    netted = profiles.netting[profile] == _UNDERLYING
+    begin = holdings.order_start[account]
+    end = begin + holdings.order_count[account]
+    valued = width > 0 and end - begin <= orders.shape[0]
+    count, opened = 0, 0
+    exposure, leaning, shorts = 0.0, 0.0, 0.0
+    if not valued:
+        end = begin
+    for o in range(begin, end):
+        i, quantity = holdings.order_instrument[o], holdings.order_quantity[o]
+        # under position netting coins are not scanned, so an order for coins has its slippage only
+        scans = netted or market.kind[i] != _SPOT
+        if quantity == 0:
+            continue
+        if market.marked[i] == 0 or (scans and profiles.has_row[profile, i] == 0):
+            valued = False
+            continue
+        slippage, size = _slippage(o, holdings, market, gain)
+        key = np.int64(market.underlying[i] if netted else i)
+        opened = _open(key, opened, scratch.group, groups)
+        g = scratch.group[key]
+        delta = quantity * market.delta[i]
+        groups[g, SOLD] += min(delta, 0)
+        groups[g, BOUGHT] += max(delta, 0)
+        cell = -1
+        if netted and profiles.basis[profile, key] > 0:
+            cell = key * MAX_EXPIRIES + market.bucket[i]
+            cells[cell, 1] += max(delta, 0)
+            cells[cell, 2] += min(delta, 0)
+        lots = quantity if scans else 0
+        row = profiles.offset[profile] + i * width if scans else profiles.offset[profile]
+        _enter(orders, count, ORDER, g, groups, row, lots, cell)
+        orders[count, _SLIPPAGE] = slippage << ARRAY_EXPONENT
+        count += 1
+        exposure += abs(np.float64(lots)) * np.float64(profiles.largest[profile, i]) + size * _FINE
+        leaning += abs(np.float64(quantity)) * abs(np.float64(market.delta[i]))
+        if market.kind[i] == _OPTION and quantity < 0:
+            scratch.sold[i] += quantity
+            shorts += abs(np.float64(quantity)) * np.float64(market.notional[i]) * _FINE
+    return count, opened, valued, exposure, leaning, shorts
+
+
+@inlined
+def _enter_positions(
+    account: int, opened: int, holdings: Holdings, market: Market, profiles: Profiles, scratch: Scratch
+) -> tuple[int, int, bool, int, float, float, float, float, int, int]:
+    """The account's positions into the tables: legs, groups, whether each has a mark and a row; what they add to equity
+    and its size; the sizes of losses, deltas and short options; the short option minimum now and after all sales."""
+    legs, groups, cells = scratch.legs, scratch.groups, scratch.cells
+    profile = holdings.profile[account]
+    width, gain = profiles.width[profile], profiles.gain[profile]
+    netted = profiles.netting[profile] == _UNDERLYING
+    begin = holdings.start[account]
+    whole = True
+    count, equity, minimum, minimum_high = 0, 0, 0, 0
+    size, exposure, leaning, shorts = 0.0, 0.0, 0.0, 0.0
+    for p in range(begin, begin + holdings.count[account]):
+        i, quantity = holdings.instrument[p], holdings.quantity[p]
+        if quantity == 0:
+            continue
+        if market.marked[i] == 0:
+            whole = False
+            continue
+        worth, worth_size = _position(p, holdings, market, gain)
+        equity += worth
+        size += worth_size
+        if width == 0 or profiles.has_row[profile, i] == 0:
+            whole = False
+            continue
+        key = np.int64(market.underlying[i] if netted else i)
+        opened = _open(key, opened, scratch.group, groups)
+        g = scratch.group[key]
+        delta = quantity * market.delta[i]
+        groups[g, DELTA] += delta
+        cell = -1
+        if netted and profiles.basis[profile, key] > 0:
+            cell = key * MAX_EXPIRIES + market.bucket[i]
+            cells[cell, 0] += delta
+        _enter(legs, count, LEG, g, groups, profiles.offset[profile] + i * width, quantity, cell)
+        count += 1
+        exposure += abs(np.float64(quantity)) * np.float64(profiles.largest[profile, i])
+        leaning += abs(np.float64(quantity)) * abs(np.float64(market.delta[i]))
+        if market.kind[i] == _OPTION:
+            sales = scratch.sold[i]
+            scratch.sold[i] = 0
+            rate = profiles.short_option[profile, market.underlying[i]]
+            short, short_high = max(-quantity, 0), max(-quantity - sales, 0)
+            shorts += np.float64(short) * np.float64(market.notional[i]) * _FINE
+            minimum += part_up((short * market.notional[i]) << ARRAY_EXPONENT, rate)
+            minimum_high += part_up((short_high * market.notional[i]) << ARRAY_EXPONENT, rate)
+    return count, opened, whole, equity, size, exposure, leaning, shorts, minimum, minimum_high
+
+
+@inlined
+def _enter_collateral(
+    account: int, count: int, opened: int, holdings: Holdings, market: Market, profiles: Profiles, scratch: Scratch
+) -> tuple[int, int, bool, float, float]:
+    """The account's coins as legs in their SPOT instruments: legs, groups, whether each has a row, sizes of losses and
+    deltas."""
+    legs, groups, cells = scratch.legs, scratch.groups, scratch.cells
+    profile = holdings.profile[account]
+    width = profiles.width[profile]
+    whole = True
+    exposure, leaning = 0.0, 0.0
+    assets = holdings.balance.shape[1] if width > 0 and profiles.netting[profile] == _UNDERLYING else 0
+    for asset in range(assets):
+        amount, i = holdings.balance[account, asset], market.asset_spot[asset]
+        if amount == 0 or i < 0:
+            continue
+        lots = _collateral(amount, market.haircut[asset], market.lot_size[i])
+        if lots == 0:
+            continue
+        if profiles.has_row[profile, i] == 0:
+            whole = False
+            continue
+        key = np.int64(market.underlying[i])
+        opened = _open(key, opened, scratch.group, groups)
+        g = scratch.group[key]
+        delta = lots * market.delta[i]
+        groups[g, DELTA] += delta
+        cell = -1
+        if profiles.basis[profile, key] > 0:
+            cell = key * MAX_EXPIRIES + market.bucket[i]
+            cells[cell, 0] += delta
+        _enter(legs, count, LEG, g, groups, profiles.offset[profile] + i * width, lots, cell)
+        count += 1
+        exposure += abs(np.float64(lots)) * np.float64(profiles.largest[profile, i])
+        leaning += abs(np.float64(lots)) * abs(np.float64(market.delta[i]))
+    return count, opened, whole, exposure, leaning
+
+
+@inlined
+def _minimum_of_new(account: int, holdings: Holdings, market: Market, profiles: Profiles, sold: I64Array) -> int:
+    """The short option minimum of options that are sold without being held; clears `sold`."""
+    minimum = 0
+    begin = holdings.order_start[account]
+    for o in range(begin, begin + holdings.order_count[account]):
+        i = holdings.order_instrument[o]
+        sales = -sold[i]
+        if sales > 0:
+            sold[i] = 0
+            rate = profiles.short_option[holdings.profile[account], market.underlying[i]]
+            minimum += part_up((sales * market.notional[i]) << ARRAY_EXPONENT, rate)
+    return minimum
+
+
+@compiled
+def _sum(group: int, groups: I64Array, legs: I64Array, losses: I64Array, vector: I64Array) -> None:
+    """The losses of a group's legs, four rows a pass."""
+    leg = groups[group, LEG]
+    begun = False
+    while leg >= 0 or not begun:
+        a = b = c = d = qa = qb = qc = qd = rows = 0
+        if leg >= 0:
+            a, qa, leg, rows = legs[leg, _ROW], legs[leg, _LOTS], legs[leg, _NEXT], 1
+        if leg >= 0:
+            b, qb, leg, rows = legs[leg, _ROW], legs[leg, _LOTS], legs[leg, _NEXT], 2
+        if leg >= 0:
+            c, qc, leg, rows = legs[leg, _ROW], legs[leg, _LOTS], legs[leg, _NEXT], 3
+        if leg >= 0:
+            d, qd, leg, rows = legs[leg, _ROW], legs[leg, _LOTS], legs[leg, _NEXT], 4
+        if begun:
+            add(losses, a, qa, b, qb, c, qc, d, qd, rows, vector)
+        else:
+            load(losses, a, qa, b, qb, c, qc, d, qd, rows, vector)
+        begun = True
+
+
+@compiled
+def _scan(
+    group: int, groups: I64Array, legs: I64Array, losses: I64Array, vector: I64Array, best: int, worst: int
+) -> tuple[int, int]:
+    """Set a group's SCAN; returns the largest scan so far and the lowest scenario that decides it."""
+    leg = groups[group, LEG]
+    if leg >= 0 and legs[leg, _NEXT] < 0 and groups[group, ORDER] < 0:
+        row = losses[legs[leg, _ROW] : legs[leg, _ROW] + vector.shape[0]]
+        lots = legs[leg, _LOTS]
+        extreme = largest(row) if lots > 0 else smallest(row)
+        top = extreme * lots
+        decided = row
+    else:
+        _sum(group, groups, legs, losses, vector)
+        extreme = top = largest(vector)
+        decided = vector
+    scan = max(top, 0)
+    groups[group, SCAN] = groups[group, SCAN_HIGH] = groups[group, SCAN_LOW] = scan
+    if scan > best:
+        return scan, first(decided, extreme)
+    if scan == best and scan > 0:
+        return best, min(worst, first(decided, extreme))
+    return best, worst
+
+
+@compiled
+def _scan_fills(group: int, groups: I64Array, orders: I64Array, losses: I64Array, vectors: I64Array, width: int) -> None:
+    """Set SCAN_HIGH and SCAN_LOW of a group that has orders; vectors[0] holds the losses of its legs."""
+    legs, high, low = vectors[0, :width], vectors[1, :width], vectors[2, :width]
+    for k in range(width):
+        high[k] = low[k] = legs[k]
+    order = groups[group, ORDER]
+    while order >= 0:
+        row = orders[order, _ROW]
+        add_fills(losses[row : row + width], orders[order, _LOTS], orders[order, _SLIPPAGE], high, low)
+        order = orders[order, _NEXT]
+    groups[group, SCAN_HIGH] = max(largest(high), 0)
+    groups[group, SCAN_LOW] = max(largest(low), 0)
+
+
+@compiled
+def _lean(legs: I64Array, count: int, cells: I64Array, groups: I64Array) -> None:
+    """Add the expiries these legs (or orders) lie in to their groups' LONG and SHORT, each once, and clear them."""
+    for leg in range(count):
+        cell = legs[leg, _CELL]
+        if cell >= 0:
+            net, bought, sold = cells[cell, 0], cells[cell, 1], cells[cell, 2]
+            cells[cell, 0] = cells[cell, 1] = cells[cell, 2] = 0
+            g = legs[leg, _GROUP]
+            groups[g, LONG] += max(net, 0)
+            groups[g, SHORT] -= min(net, 0)
+            groups[g, LONG_HIGH] += max(net + bought, 0)
+            groups[g, SHORT_HIGH] -= min(net + sold, 0)
+
+
+@inlined
+def _up(fine: int) -> int:
+    """2^-ARRAY_EXPONENT micro-dollars as micro-dollars, rounded up."""
+    return -((-fine) >> ARRAY_EXPONENT)
+
+
+@compiled
 def margin_accounts(
     accounts: I64Array, holdings: Holdings, market: Market, profiles: Profiles, scratch: Scratch, out: Margins
 ) -> None:
     """Write the margins of these accounts into the rows of `out` with their numbers.
 
-    `accounts` [n] are account numbers; nothing else of `out` is touched. Runs without the interpreter's lock: threads
-    take slices of the accounts, each with its own scratch.
+    `accounts` [n] are account numbers; no other row of `out` is touched. It runs without the interpreter's lock: threads
+    take slices of the accounts, each with a scratch of its own.
+
+    Status NO_RISK_ARRAY: a position (or collateral) has no mark or no risk array and is left out of the figures.
+    RISK_BOUND_EXCEEDED: the figures would pass 64 bits; maintenance is UNPAYABLE and equity not above zero. An order that
+    cannot be valued makes the initial margin alone UNPAYABLE, and so do more orders than the scratch has room for.
     """
-    raise NotImplementedError
+    losses, group, groups, legs, orders = profiles.losses, scratch.group, scratch.groups, scratch.legs, scratch.orders
+    for index in range(accounts.shape[0]):
+        account = accounts[index]
+        profile = holdings.profile[account]
+        width = profiles.width[profile]
+        netted = profiles.netting[profile] == _UNDERLYING
+
+        ordered, opened, valued = 0, 0, True
+        order_exposure, order_leaning, order_shorts = 0.0, 0.0, 0.0
+        if holdings.order_count[account] > 0:
+            ordered, opened, valued, order_exposure, order_leaning, order_shorts = _enter_orders(
+                account, holdings, market, profiles, scratch
+            )
+        equity, size = _balances(account, holdings, market)
+        count, opened, whole, profit, profit_size, exposure, leaning, shorts, minimum, minimum_high = _enter_positions(
+            account, opened, holdings, market, profiles, scratch
+        )
+        count, opened, coins_whole, coin_exposure, coin_leaning = _enter_collateral(
+            account, count, opened, holdings, market, profiles, scratch
+        )
+        if ordered > 0:
+            minimum_high += _minimum_of_new(account, holdings, market, profiles, scratch.sold)
+        equity += profit - holdings.fees_due[account]
+        size += profit_size + abs(np.float64(holdings.fees_due[account]))
+        exposure += coin_exposure
+        leaning += coin_leaning
+        bounded = size < _MAX_EQUITY and max(exposure, leaning, shorts) < _MAX_EXPOSURE
+        payable = valued and (
+            max(exposure + order_exposure, leaning + order_leaning, shorts + order_shorts) < _MAX_EXPOSURE
+        )
+        status = _NONE if whole and coins_whole else _NO_ARRAY
+
+        scan, scan_high, basis, basis_high, credit, credit_high = 0, 0, 0, 0, 0, 0
+        best, worst = 0, 0
+        _lean(legs, count, scratch.cells, groups)
+        _lean(orders, ordered, scratch.cells, groups)
+        for g in range(opened):
+            if bounded:
+                best, worst = _scan(g, groups, legs, losses, scratch.vectors[0, :width], best, worst)
+                if payable and groups[g, ORDER] >= 0:
+                    _scan_fills(g, groups, orders, losses, scratch.vectors, width)
+            scan += groups[g, SCAN]
+            scan_high += groups[g, SCAN_HIGH]
+            if netted:
+                rate = profiles.basis[profile, groups[g, KEY]]
+                basis += part_up(min(groups[g, LONG], groups[g, SHORT]), rate)
+                basis_high += part_up(min(groups[g, LONG_HIGH], groups[g, SHORT_HIGH]), rate)
+        pairs = profiles.credit_count[profile]
+        if netted and pairs > 0 and opened > 1 and bounded:
+            begin = profiles.credit_start[profile]
+            a, b = profiles.credit_a[begin : begin + pairs], profiles.credit_b[begin : begin + pairs]
+            rates, ranges = profiles.credit_rate[begin : begin + pairs], profiles.scan[profile]
+            credit = credits(a, b, rates, ranges, group, groups[:opened], False)
+            if ordered > 0 and payable:
+                credit_high = credits(a, b, rates, ranges, group, groups[:opened], True)
+        for g in range(opened):
+            group[groups[g, KEY]] = -1
+
+        if bounded:
+            required = max(scan + basis - credit, minimum)
+            maintenance = _up(required)
+            buffer = part_up(maintenance, profiles.buffer[profile])
+            if ordered > 0:
+                required = max(scan_high + basis_high - credit_high, minimum_high)
+            initial = max(part_up(_up(required), profiles.initial[profile]), maintenance + buffer)
+            if not payable:
+                initial = UNPAYABLE
+        else:
+            equity = min(equity, 0) if size < _MAX_EQUITY else 0
+            maintenance, buffer, initial, worst, status = UNPAYABLE, 0, UNPAYABLE, 0, _BOUND
+        out.equity[account] = equity
+        out.maintenance[account] = maintenance
+        out.buffer[account] = buffer
+        out.initial[account] = initial
+        out.worst[account] = worst
+        out.status[account] = status
