@@ -76,8 +76,8 @@ class Grid:
 def grid(opening: int) -> Grid:
     """The grid around an opening price (micro-dollars).
 
-    A lot is worth 1 to 10 dollars, strikes lie about a ninth apart from 40 % to 155 % of the price. BTC at 7,894 gets lots
-    of 0.001 and strikes 3000 ... 12000; ETH at 200 lots of 0.01 and strikes 80 ... 300.
+    A lot is worth 1 to 10 dollars, strikes lie about a ninth apart from 40 % to 155 % of the price. BTC at 7,894 gets
+    lots of 0.001 and strikes 3000 ... 12000; ETH at 200 lots of 0.01 and strikes 80 ... 300.
 
     Raises NotListableError where no lot of whole smallest units is worth that.
     """

@@ -1,6 +1,6 @@
 """What the oracles say at each step: prices from bars, and forwards, volatility and a token's price from formulas.
 
-A bar becomes four prices a quarter of its length apart: opening, then the low and the high (the high first where the bar
+A bar becomes four prices a quarter of its length apart: opening, then the low and the high (high first where the bar
 fell), then the close. March 2020 has no implied volatility to read, so it is a PROXY: an exponentially weighted mean of
 the bars' range (Parkinson 1980), carried to each expiry as a mean-reverting variance is, with a smile in standardised
 log-moneyness.
