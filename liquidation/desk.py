@@ -1,0 +1,339 @@
+"""The liquidation desk: hears what the shards say and answers with events for the journal."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from insurance.deleveraging import Candidate, allocate
+from insurance.fund import Owed, pay
+from liquidation import auction, bankruptcy
+from liquidation.auction import Reserved, Terms
+from liquidation.book import Book, book, sellable
+from liquidation.plan import Holding, plan
+from liquidation.view import MarketView
+from schemas.chart import House
+from schemas.events import (
+    AuctionEnded,
+    Awarded,
+    Deleveraged,
+    DeleveragingCalled,
+    FundPaid,
+    LiquidationPlanned,
+)
+from schemas.outcomes import (
+    AuctionClosed,
+    AuctionOpened,
+    BidReserved,
+    DeficitFound,
+    DeleveragingCandidate,
+    HouseBalance,
+    LiquidationBalance,
+    LiquidationDue,
+    LiquidationPosition,
+    MarkDone,
+)
+
+Event = LiquidationPlanned | Awarded | AuctionEnded | DeleveragingCalled | Deleveraged | FundPaid
+
+LISTENS: Final = (
+    LiquidationDue,
+    LiquidationPosition,
+    LiquidationBalance,
+    DeficitFound,
+    HouseBalance,
+    MarkDone,
+    AuctionOpened,
+    AuctionClosed,
+    BidReserved,
+    DeleveragingCandidate,
+)
+"""The outcomes the desk acts on; it passes over all others, so a caller may leave them out."""
+
+
+@dataclass(slots=True)
+class _Auction:
+    account: int
+    instrument: int
+    opened: int
+    remaining: int
+    """signed as the account's leg"""
+    terms: Terms
+    is_open: bool = False
+    """False until its shard has said AuctionOpened"""
+
+
+@dataclass(slots=True)
+class _Books:
+    """What the shards have said of the books at the mark that is to be answered."""
+
+    due: dict[int, LiquidationDue] = field(default_factory=dict)
+    positions: defaultdict[int, list[LiquidationPosition]] = field(default_factory=lambda: defaultdict(list))
+    balances: defaultdict[int, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
+    deficits: list[Owed] = field(default_factory=list)
+    fund: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+
+
+class Desk:
+    """The desk's state: running auctions, deleveraging calls waiting for candidates, and what it has heard.
+
+    `observe` takes what all shards said about one round of events, `decide` answers it; the answers are folded and
+    their outcomes observed, until there is no answer. How outcomes of a round are ordered, and over how many shards
+    they are spread, does not show in the answer: accounts, auctions and bids are served by number. A mark is answered
+    when all `shards` have said MarkDone. Numbers of auctions and calls are dense, from 1.
+    """
+
+    def __init__(self, shards: int = 1) -> None:
+        self._shards = shards
+        self._mark = 0
+        self._done = 0
+        self._auctions: dict[int, _Auction] = {}
+        self._calls: dict[int, DeleveragingCalled] = {}
+        self._next_auction = 1
+        self._next_call = 1
+        self._failing: set[int] = set()
+        self._closed_down: defaultdict[tuple[int, int], int] = defaultdict(int)
+        self._books = _Books()
+        self._opened: list[AuctionOpened] = []
+        self._closed: list[int] = []
+        self._bids: list[BidReserved] = []
+        self._candidates: defaultdict[int, list[Candidate]] = defaultdict(list)
+
+    def observe(self, outcomes: Iterable[object]) -> None:
+        """Take in a round's outcomes; nothing is acted on before `decide`."""
+        for outcome in outcomes:
+            match outcome:
+                case LiquidationDue():
+                    self._books.due[outcome.account] = outcome
+                case LiquidationPosition():
+                    self._books.positions[outcome.account].append(outcome)
+                case LiquidationBalance():
+                    self._books.balances[outcome.account][outcome.asset] = outcome.balance
+                case DeficitFound():
+                    self._books.deficits.append(Owed(outcome.account, outcome.asset, outcome.amount))
+                case HouseBalance() if outcome.account == House.FUND:
+                    self._books.fund[outcome.asset] += outcome.balance
+                case MarkDone():
+                    self._done = self._done + 1 if outcome.mark == self._mark else 1
+                    self._mark = outcome.mark
+                case AuctionOpened():
+                    self._opened.append(outcome)
+                case AuctionClosed():
+                    self._closed.append(outcome.auction)
+                case BidReserved():
+                    self._bids.append(outcome)
+                case DeleveragingCandidate():
+                    candidate = Candidate(outcome.account, outcome.quantity, outcome.score)
+                    self._candidates[outcome.call].append(candidate)
+                case _:
+                    pass
+
+    def decide(self, view: MarketView) -> list[Event]:
+        """The events that answer what was observed, in the order they are to be appended; none when all is answered."""
+        for opening in self._opened:
+            if (running := self._auctions.get(opening.auction)) is not None:
+                running.remaining, running.is_open = opening.quantity, True
+        for number in self._closed:
+            self._auctions.pop(number, None)
+        self._opened, self._closed = [], []
+        events = self._deleverage()
+        if self._done == self._shards:
+            events += self._answer_mark(view)
+        return events + self._award(view)
+
+    # --- a mark ------------------------------------------------------------------------------------------------------
+
+    def _answer_mark(self, view: MarketView) -> list[Event]:
+        self._calls.clear()
+        self._closed_down.clear()
+        books = self._books
+        self._failing = set(books.due) | {owed.account for owed in books.deficits}
+        # planned but never opened: its shard refused it
+        self._auctions = {number: one for number, one in self._auctions.items() if one.is_open}
+        events: list[Event] = []
+        for payment in pay(books.fund, books.deficits):
+            books.fund[payment.asset] -= payment.amount
+            events.append(
+                FundPaid(asset=payment.asset, account=payment.account, mark=self._mark, amount=payment.amount)
+            )
+        for number, running in sorted(self._auctions.items()):
+            if running.account not in books.due:
+                events.append(self._end(number))
+        unpromised = {asset: view.amount_value(asset, amount) for asset, amount in books.fund.items()}
+        for account, due in sorted(books.due.items()):
+            failing = book(due, books.positions[account], books.balances[account], view)
+            events += self._liquidate(failing, unpromised, view)
+        self._done = 0
+        self._books = _Books()
+        return events
+
+    def _liquidate(self, failing: Book, unpromised: dict[int, int], view: MarketView) -> list[Event]:
+        events: list[Event] = []
+        beyond = _beyond_fund(failing, unpromised, view)
+        called = {one.instrument: _part_up(one.quantity, beyond, -failing.net) for one in failing.positions if beyond}
+        left = {number: quantity - called.get(number, 0) for number, quantity in failing.held().items()}
+        running = sorted(number for number, one in self._auctions.items() if one.account == failing.account)
+        for number in running:
+            one = self._auctions[number]
+            one.remaining = -_towards_zero(left.get(one.instrument, 0), one.remaining)
+            if one.remaining == 0:
+                events.append(self._end(number))
+            elif self._is_unsellable(one) and any(one.instrument == held.instrument for held in failing.positions):
+                called[one.instrument] = called.get(one.instrument, 0) - one.remaining
+                events.append(self._end(number))
+        for position in failing.positions:
+            if lots := called.get(position.instrument, 0):
+                events.append(self._call(failing, position, lots, view))
+        return events if running else events + self._plan(failing, left, beyond, view)
+
+    def _is_unsellable(self, one: _Auction) -> bool:
+        floor = auction.marks_to_floor(one.terms)
+        return floor is not None and self._mark - one.opened - floor > 1
+
+    def _call(self, failing: Book, position: Holding, lots: int, view: MarketView) -> Event:
+        number = position.instrument
+        mark, payoff = view.mark(number), view.payoff(number)
+        call = DeleveragingCalled(
+            instrument=number,
+            account=failing.account,
+            call=self._next_call,
+            quantity=-lots,
+            price=bankruptcy.price(payoff, position.quantity, mark, failing.net, failing.worth),
+        )
+        self._calls[self._next_call] = call
+        self._next_call += 1
+        return call
+
+    def _plan(self, failing: Book, left: dict[int, int], beyond: int, view: MarketView) -> list[Event]:
+        holdings = [
+            one._replace(quantity=rest, worth=one.worth * rest // one.quantity)
+            for one in sorted(sellable(failing, view))
+            if (rest := left[one.instrument]) != 0
+        ]
+        requirement = view.requirement(failing.account, [one.instrument for one in holdings], failing.balances)
+        terms = view.terms()
+        # costed as if sold a mark after the opening: the opening price seldom finds a buyer, the floor seldom is needed
+        sales = plan(holdings, failing.equity + beyond, requirement, auction.discount(terms, 1))
+        events: list[Event] = []
+        for sale in sales:
+            number = self._next_auction
+            self._next_auction += 1
+            self._auctions[number] = _Auction(failing.account, sale.instrument, self._mark, sale.quantity, terms)
+            events.append(
+                LiquidationPlanned(
+                    instrument=sale.instrument,
+                    account=failing.account,
+                    auction=number,
+                    mark=self._mark,
+                    quantity=sale.quantity,
+                    start=terms.start,
+                    step=terms.step,
+                    floor=terms.floor,
+                )
+            )
+        return events
+
+    # --- bids and candidates -----------------------------------------------------------------------------------------
+
+    def _award(self, view: MarketView) -> list[Event]:
+        bids: defaultdict[int, list[BidReserved]] = defaultdict(list)
+        for bid in sorted(self._bids, key=lambda one: (one.auction, one.bid)):
+            bids[bid.auction].append(bid)
+        self._bids = []
+        events: list[Event] = []
+        for number, told in bids.items():
+            running = self._auctions.get(number)
+            if running is None or not running.is_open:
+                # a release posts no leg, so it needs no failing account and no price
+                events += [_awarded(bid, House.CUSTODY, 0, 0) for bid in told]
+                continue
+            mark = view.mark(running.instrument)
+            marks = self._mark - running.opened
+            ticks = auction.price(running.remaining, mark, auction.discount(running.terms, marks))
+            by_number = {bid.bid: bid for bid in told}
+            served = [
+                Reserved(bid.bid, bid.bidder, bid.quantity if _fits(bid, running) else 0, bid.price) for bid in told
+            ]
+            for award in auction.awards(running.remaining, ticks, served):
+                running.remaining += award.quantity
+                events.append(_awarded(by_number[award.bid], running.account, award.quantity, ticks))
+            if running.remaining == 0:
+                events.append(self._end(number))
+        return events
+
+    def _deleverage(self) -> list[Event]:
+        events: list[Event] = []
+        for number, candidates in sorted(self._candidates.items()):
+            call = self._calls.pop(number, None)
+            if call is None:
+                continue
+            instrument = call.instrument
+            free = [
+                one._replace(quantity=one.quantity + self._closed_down[one.account, instrument])
+                for one in candidates
+                if one.account not in self._failing
+            ]
+            for closing in allocate(call.quantity, free):
+                self._closed_down[closing.account, instrument] += closing.quantity
+                events.append(
+                    Deleveraged(
+                        instrument=instrument,
+                        account=call.account,
+                        counterparty=closing.account,
+                        call=number,
+                        quantity=closing.quantity,
+                        price=call.price,
+                    )
+                )
+        self._candidates.clear()
+        return events
+
+    def _end(self, number: int) -> Event:
+        return AuctionEnded(account=self._auctions.pop(number).account, auction=number)
+
+
+def _fits(bid: BidReserved, running: _Auction) -> bool:
+    return bid.instrument == running.instrument and bid.bidder != running.account
+
+
+def _awarded(bid: BidReserved, account: int, quantity: int, price: int) -> Event:
+    return Awarded(
+        instrument=bid.instrument,
+        account=account,
+        bidder=bid.bidder,
+        auction=bid.auction,
+        bid=bid.bid,
+        quantity=quantity,
+        price=price,
+    )
+
+
+def _beyond_fund(failing: Book, unpromised: dict[int, int], view: MarketView) -> int:
+    """Micro-dollars of a shortfall that the fund cannot carry; what it can is taken off `unpromised`.
+
+    The debt will fall in the asset in which the largest position is settled, and only that part of the fund pays it.
+    """
+    if failing.net >= 0 or not failing.positions:
+        return 0
+    largest = max(failing.positions, key=lambda one: (one.worth, -one.instrument))
+    asset = view.settlement(largest.instrument)
+    carried = max(0, min(-failing.net, unpromised.get(asset, 0)))
+    if carried:
+        unpromised[asset] -= carried
+    return -failing.net - carried
+
+
+def _part_up(quantity: int, part: int, whole: int) -> int:
+    """quantity x part / whole, magnitude rounded up."""
+    lots = -(-abs(quantity) * part // whole)
+    return lots if quantity > 0 else -lots
+
+
+def _towards_zero(position: int, sale: int) -> int:
+    """The lots of a position that a sale of the opposite sign can still take, signed as the position."""
+    if position * sale >= 0:
+        return 0
+    lots = min(abs(position), abs(sale))
+    return lots if position > 0 else -lots

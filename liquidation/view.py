@@ -1,0 +1,48 @@
+"""What the liquidation desk has to know of the market and of margin, and cannot know itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from liquidation.auction import Terms
+from liquidation.plan import Requirement
+from schemas.kinds import Payoff
+
+
+class MarketView(Protocol):
+    """The market in force at the mark that is answered, with the parameters in force."""
+
+    def terms(self) -> Terms:
+        """How auctions opened now run."""
+
+    def mark(self, instrument: int) -> int:
+        """An instrument's mark, ticks."""
+
+    def payoff(self, instrument: int) -> Payoff:
+        """An instrument's payoff."""
+
+    def settlement(self, instrument: int) -> int:
+        """The asset an instrument's profit and loss is paid in."""
+
+    def value(self, instrument: int, quantity: int) -> int:
+        """What |quantity| lots are worth at the mark, micro-dollars, >= 0."""
+
+    def spot(self, asset: int) -> int | None:
+        """The SPOT instrument that turns an asset into dollars; None: the dollar, or nowhere to sell it."""
+
+    def lot(self, spot: int) -> int:
+        """Smallest units of its base asset that a lot of a SPOT instrument moves."""
+
+    def haircut(self, asset: int) -> int:
+        """Part of an asset's value that does not count as collateral, basis points."""
+
+    def amount_value(self, asset: int, amount: int) -> int:
+        """What an amount of smallest units is worth, micro-dollars, no haircut."""
+
+    def requirement(self, account: int, instruments: Sequence[int], balances: Mapping[int, int]) -> Requirement:
+        """The margin of what an account might be left with, under its own profile and without orders.
+
+        Columns are `instruments`, ascending. A SPOT's column is the coin balance in whole lots: of `balances`
+        (smallest units by asset) an asset whose SPOT is not a column, and what is less than a lot, stay as they are.
+        """
