@@ -1,0 +1,270 @@
+"""Default management on the books: plans become auctions, bids reserve margin, awards and deleveraging post legs, the
+fund pays deficits. What is decided here is only what one account's own books can tell; the desk decides the rest."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from insurance.deleveraging import score
+from ledger.margining import margin_with_orders, margins_of
+from ledger.orders import position_of
+from ledger.outbox import Outbox, can_take, post
+from ledger.state import Auction, Life, Order, State
+from ledger.trades import post_one
+from risk.valuation import asset_value, contract_value
+from schemas import events as e
+from schemas.chart import FIRST_ACCOUNT, House
+from schemas.kinds import ClosingReason, Kind, LegKind, PostingKind, Reason, Rung
+from schemas.limits import BASIS_POINTS, MAX_AMOUNT, MAX_PRICE, MAX_QUANTITY
+from schemas.outcomes import (
+    AuctionClosed,
+    AuctionOpened,
+    BidReserved,
+    DeficitCovered,
+    DeleveragingCandidate,
+)
+
+CANDIDATES: Final = 256
+"""how many counterparties a shard names in a deleveraging call, best ranked first"""
+
+
+def saleable(state: State, account: int, instrument: int) -> int:
+    """Lots of an instrument an account has to sell (or, below zero, to buy back); of a SPOT, whole lots of its base."""
+    listed = state.facts.instruments[instrument]
+    if listed.kind != Kind.SPOT:
+        return position_of(state, account, instrument)
+    return max(0, int(state.balance[account, listed.base_asset]) // listed.lot_size)
+
+
+def auctioned(state: State, account: int, instrument: int) -> int:
+    """Lots of an instrument of this account that running auctions already offer, signed as the account's leg."""
+    return sum(a.remaining for a in state.auctions.values() if (a.account, a.instrument) == (account, instrument))
+
+
+def liquidation_planned(state: State, event: e.LiquidationPlanned, out: Outbox) -> Reason:
+    """Open a Dutch auction: reduce-only, clipped to the position found, nothing if the account has healed."""
+    if not state.exists(event.account):
+        return Reason.UNKNOWN_ACCOUNT
+    if event.instrument not in state.facts.instruments:
+        return Reason.UNKNOWN_INSTRUMENT
+    if event.auction in state.auctions:
+        return Reason.AUCTION_EXISTS
+    if state.accounts.rung[event.account] < Rung.LIQUIDATING:
+        return Reason.NOT_LIQUIDATING
+    if state.life[event.instrument] in (Life.EXPIRED, Life.SETTLED, Life.UNLISTED):
+        return Reason.INSTRUMENT_EXPIRED
+    if not 0 <= event.start <= event.floor <= BASIS_POINTS or not 0 < event.step <= BASIS_POINTS:
+        return Reason.VALUE_OUT_OF_RANGE
+    if not 0 < abs(event.quantity) <= MAX_QUANTITY:
+        return Reason.QUANTITY_OUT_OF_RANGE
+    left = saleable(state, event.account, event.instrument) + auctioned(state, event.account, event.instrument)
+    if left == 0 or (left > 0) == (event.quantity > 0):
+        return Reason.NOTHING_TO_REDUCE
+    quantity = max(event.quantity, -left) if event.quantity < 0 else min(event.quantity, -left)
+    state.auctions[event.auction] = Auction(
+        account=event.account,
+        instrument=event.instrument,
+        remaining=quantity,
+        start=event.start,
+        step=event.step,
+        floor=event.floor,
+        mark=state.mark,
+    )
+    out.emit(
+        AuctionOpened(
+            index=out.index,
+            instrument=event.instrument,
+            account=event.account,
+            auction=event.auction,
+            mark=state.mark,
+            quantity=quantity,
+            start=event.start,
+            step=event.step,
+            floor=event.floor,
+        )
+    )
+    return Reason.NONE
+
+
+def close_auction(state: State, out: Outbox, number: int, reason: ClosingReason) -> None:
+    """End an auction and say why."""
+    auction = state.auctions.pop(number)
+    out.emit(
+        AuctionClosed(
+            index=out.index, reason=reason, account=auction.account, auction=number, remaining=auction.remaining
+        )
+    )
+
+
+def auction_ended(state: State, event: e.AuctionEnded, out: Outbox) -> Reason:
+    """The desk ends an auction, sold or not."""
+    auction = state.auctions.get(event.auction)
+    if auction is None or auction.account != event.account:
+        return Reason.UNKNOWN_AUCTION
+    close_auction(
+        state, out, event.auction, ClosingReason.FILLED if auction.remaining == 0 else ClosingReason.SUPERSEDED
+    )
+    return Reason.NONE
+
+
+def bid(state: State, event: e.Bid, out: Outbox) -> Reason:
+    """Reserve the margin of what a liquidator may be awarded; the award is decided by the desk."""
+    if not state.exists(event.bidder):
+        return Reason.UNKNOWN_ACCOUNT
+    if not state.accounts.liquidator[event.bidder] or state.accounts.status[event.bidder]:
+        return Reason.BIDDER_NOT_ALLOWED
+    if event.instrument not in state.facts.instruments:
+        return Reason.UNKNOWN_INSTRUMENT
+    if state.life[event.instrument] in (Life.EXPIRED, Life.SETTLED, Life.UNLISTED):
+        return Reason.INSTRUMENT_EXPIRED
+    if not 0 < abs(event.quantity) <= MAX_QUANTITY:
+        return Reason.QUANTITY_OUT_OF_RANGE
+    if not 0 < event.price <= MAX_PRICE:
+        return Reason.PRICE_OUT_OF_RANGE
+    own = state.reservations.get(event.bidder, {})
+    if (event.auction, event.bid) in own:
+        return Reason.BID_EXISTS
+    taken = Order(event.instrument, event.quantity, event.price)
+    rows = [*state.orders.get(event.bidder, {}).values(), *own.values(), taken]
+    margin = margin_with_orders(state, event.bidder, rows)
+    if margin.reason != Reason.NONE or margin.equity < margin.initial:
+        return Reason.BIDDER_BELOW_MARGIN
+    state.reservations.setdefault(event.bidder, {})[(event.auction, event.bid)] = taken
+    state.order_tables = None
+    out.touched.append(event.bidder)
+    out.emit(
+        BidReserved(
+            index=out.index,
+            bidder=event.bidder,
+            instrument=event.instrument,
+            auction=event.auction,
+            bid=event.bid,
+            quantity=event.quantity,
+            price=event.price,
+        )
+    )
+    return Reason.NONE
+
+
+def awarded(state: State, event: e.Awarded, out: Outbox) -> Reason:
+    """Post an award's two legs, each where its account is kept, and end the bid's reservation."""
+    if event.quantity:
+        reason = post_one(
+            state,
+            out,
+            LegKind.LIQUIDATION,
+            e.Awarded,
+            instrument=event.instrument,
+            buyer=event.bidder if event.quantity > 0 else event.account,
+            seller=event.account if event.quantity > 0 else event.bidder,
+            quantity=abs(event.quantity),
+            price=event.price,
+        )
+        if reason != Reason.NONE:
+            return reason
+    own = state.reservations.get(event.bidder, {})
+    if own.pop((event.auction, event.bid), None) is not None:
+        state.order_tables = None
+        if not own:
+            del state.reservations[event.bidder]
+        if state.accounts.owned[event.bidder]:
+            out.touched.append(event.bidder)
+    auction = state.auctions.get(event.auction)
+    if auction is not None and event.quantity:
+        before = auction.remaining
+        auction.remaining += event.quantity
+        if auction.remaining == 0 or (auction.remaining > 0) != (before > 0):
+            close_auction(state, out, event.auction, ClosingReason.FILLED)
+    return Reason.NONE
+
+
+def deleveraging_called(state: State, event: e.DeleveragingCalled, out: Outbox) -> Reason:
+    """Name this shard's best ranked counterparties of a position that nobody bought."""
+    if event.instrument not in state.facts.instruments:
+        return Reason.UNKNOWN_INSTRUMENT
+    if not 0 < abs(event.quantity) <= MAX_QUANTITY:
+        return Reason.QUANTITY_OUT_OF_RANGE
+    pool, m = state.pool, state.market
+    found: list[tuple[int, int, int]] = []
+    for account in np.flatnonzero(state.accounts.owned & (pool.count > 0)).tolist():
+        if account < FIRST_ACCOUNT or account == event.account or state.accounts.rung[account] >= Rung.LIQUIDATING:
+            continue
+        quantity = position_of(state, account, event.instrument)
+        if quantity == 0 or (quantity > 0) != (event.quantity > 0):
+            continue
+        found.append((-_score(state, account, event.instrument, quantity), account, quantity))
+    found.sort()
+    for negative, account, quantity in found[:CANDIDATES]:
+        out.emit(
+            DeleveragingCandidate(
+                index=out.index,
+                account=account,
+                instrument=event.instrument,
+                call=event.call,
+                quantity=quantity,
+                score=-negative,
+            )
+        )
+    return Reason.NONE if m.mark[event.instrument] else Reason.NO_RISK_ARRAY
+
+
+def _score(state: State, account: int, instrument: int, quantity: int) -> int:
+    m, pool = state.market, state.pool
+    start, count = int(pool.start[account]), int(pool.count[account])
+    p = start + pool.instrument[start : start + count].tolist().index(instrument)
+    cost = int(pool.cost[p])
+    value = contract_value(
+        int(m.payoff[instrument]),
+        quantity,
+        int(m.mark[instrument]),
+        int(m.tick_value[instrument]),
+        int(m.contract_value[instrument]),
+    )
+    asset = int(m.settlement[instrument])
+    price, scale = int(m.asset_price[asset]), int(m.asset_scale[asset])
+    dollars = [asset_value(x, price, scale) for x in (value - cost, abs(cost), abs(value))]
+    return score(dollars[0], dollars[1], dollars[2], margins_of(state, account).equity)
+
+
+def deleveraged(state: State, event: e.Deleveraged, out: Outbox) -> Reason:
+    """Close a counterparty's position against the failing account's at the bankruptcy price."""
+    return post_one(
+        state,
+        out,
+        LegKind.DELEVERAGING,
+        e.Deleveraged,
+        instrument=event.instrument,
+        buyer=event.counterparty if event.quantity > 0 else event.account,
+        seller=event.account if event.quantity > 0 else event.counterparty,
+        quantity=abs(event.quantity),
+        price=event.price,
+    )
+
+
+def fund_paid(state: State, event: e.FundPaid, out: Outbox) -> Reason:
+    """The fund covers (part of) what an account owes."""
+    if not state.exists(event.account):
+        return Reason.UNKNOWN_ACCOUNT
+    if event.asset not in state.facts.assets:
+        return Reason.UNKNOWN_ASSET
+    owed = -int(state.balance[event.account, event.asset])
+    if not 0 < event.amount <= MAX_AMOUNT:
+        return Reason.AMOUNT_NOT_POSITIVE
+    if event.amount > owed:
+        return Reason.NOTHING_DUE
+    fund = int(House.FUND)
+    if not can_take(state, fund, event.asset, -event.amount):
+        return Reason.BALANCE_LIMIT
+    post(state, out, PostingKind.FUND_PAYMENT, event.asset, fund, event.account, event.amount, event.mark)
+    out.emit(
+        DeficitCovered(
+            index=out.index,
+            asset=event.asset,
+            account=event.account,
+            amount=event.amount,
+            remaining=owed - event.amount,
+        )
+    )
+    return Reason.NONE

@@ -1,0 +1,87 @@
+"""Margins of accounts as the books stand: the kernel of `risk.requirement` over this shard's tables."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ledger.state import Order, State, holdings
+from risk.requirement import Scratch, margin_accounts, scratch
+from risk.tables import Holdings, I64Array, margins
+from schemas.chart import FIRST_ACCOUNT
+from schemas.kinds import Reason
+
+
+class Margin(NamedTuple):
+    """One account's margin, micro-dollars; `reason` NONE when the figures stand."""
+
+    equity: int
+    maintenance: int
+    buffer: int
+    initial: int
+    worst: int
+    reason: Reason
+
+
+def working_memory(state: State, tables: Holdings) -> Scratch:
+    """Scratch for the kernel over this shard."""
+    orders = int(tables.order_count.max()) if len(tables.order_count) else 0
+    return scratch(len(state.life), orders)
+
+
+def margin_all(state: State) -> I64Array:
+    """Margin every account this shard owns into `state.margins`; returns their numbers."""
+    accounts = np.flatnonzero((state.accounts.owned == 1) & (state.accounts.status != 255)).astype(np.int64)
+    accounts = accounts[accounts >= FIRST_ACCOUNT]
+    tables = holdings(state)
+    margin_accounts(accounts, tables, state.market, state.profiles, working_memory(state, tables), state.margins)
+    return accounts
+
+
+def margin_touched(state: State, accounts: I64Array) -> None:
+    """Margin these accounts into `state.margins`."""
+    if len(accounts):
+        tables = holdings(state)
+        memory = working_memory(state, tables)
+        margin_accounts(accounts, tables, state.market, state.profiles, memory, state.margins)
+
+
+def margins_of(state: State, account: int, *, gain: int | None = None) -> Margin:
+    """One account's margin now; `gain` 0 counts no unrealised gain in its equity."""
+    rows = [*state.orders.get(account, {}).values(), *state.reservations.get(account, {}).values()]
+    return margin_with_orders(state, account, rows, gain=gain)
+
+
+def margin_with_orders(state: State, account: int, rows: list[Order], *, gain: int | None = None) -> Margin:
+    """One account's margin as if it had these orders."""
+    out = margins(account + 1)
+    count = np.zeros(account + 1, np.int64)
+    count[account] = len(rows)
+    tables = Holdings(
+        start=state.pool.start,
+        count=state.pool.count,
+        instrument=state.pool.instrument,
+        quantity=state.pool.quantity,
+        cost=state.pool.cost,
+        funding=state.pool.funding,
+        balance=state.balance,
+        fees_due=state.accounts.fees_due,
+        profile=state.accounts.profile,
+        order_start=np.zeros(account + 1, np.int64),
+        order_count=count,
+        order_instrument=np.array([o.instrument for o in rows], np.int32),
+        order_quantity=np.array([o.quantity for o in rows], np.int64),
+        order_price=np.array([o.price for o in rows], np.int64),
+    )
+    profiles = state.profiles if gain is None else state.profiles._replace(gain=np.full_like(state.profiles.gain, gain))
+    memory = scratch(len(state.life), len(rows))
+    margin_accounts(np.array([account], np.int64), tables, state.market, profiles, memory, out)
+    return Margin(
+        int(out.equity[account]),
+        int(out.maintenance[account]),
+        int(out.buffer[account]),
+        int(out.initial[account]),
+        int(out.worst[account]),
+        Reason(int(out.status[account])),
+    )

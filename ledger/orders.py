@@ -1,0 +1,123 @@
+"""Open orders: they count in the initial margin until they are gone."""
+
+from __future__ import annotations
+
+from ledger.outbox import Outbox
+from ledger.state import Life, Order, State
+from schemas import events as e
+from schemas.kinds import AccountStatus, Reason, Rung
+from schemas.limits import MAX_PRICE, MAX_QUANTITY
+from schemas.outcomes import OrderClosed
+from schemas.kinds import ClosingReason
+
+
+def position_of(state: State, account: int, instrument: int) -> int:
+    """Lots an account holds of an instrument."""
+    pool = state.pool
+    start, count = int(pool.start[account]), int(pool.count[account])
+    for p in range(start, start + count):
+        if pool.instrument[p] == instrument:
+            return int(pool.quantity[p])
+    return 0
+
+
+def raises_risk(state: State, account: int, instrument: int, quantity: int) -> bool:
+    """Whether an order could leave its account with more than it holds now, or on the other side."""
+    held = position_of(state, account, instrument)
+    return held == 0 or (held > 0) == (quantity > 0) or abs(quantity) > abs(held)
+
+
+def _bad_order(quantity: int, price: int) -> Reason:
+    if not 0 < abs(quantity) <= MAX_QUANTITY:
+        return Reason.QUANTITY_OUT_OF_RANGE
+    if not 0 < price <= MAX_PRICE:
+        return Reason.PRICE_OUT_OF_RANGE
+    return Reason.NONE
+
+
+def order_opened(state: State, event: e.OrderOpened, out: Outbox) -> Reason:
+    """An order rests at a venue. An account under its initial margin may only reduce."""
+    if not state.exists(event.account):
+        return Reason.UNKNOWN_ACCOUNT
+    if state.accounts.status[event.account] == AccountStatus.CLOSED:
+        return Reason.ACCOUNT_CLOSED
+    if state.accounts.status[event.account] == AccountStatus.FROZEN:
+        return Reason.ACCOUNT_FROZEN
+    if event.instrument not in state.facts.instruments or state.life[event.instrument] == Life.UNLISTED:
+        return Reason.UNKNOWN_INSTRUMENT
+    if state.life[event.instrument] == Life.HALTED:
+        return Reason.INSTRUMENT_HALTED
+    if state.life[event.instrument] == Life.DELISTED:
+        return Reason.INSTRUMENT_DELISTED
+    if state.life[event.instrument] in (Life.EXPIRED, Life.SETTLED):
+        return Reason.INSTRUMENT_EXPIRED
+    if reason := _bad_order(event.quantity, event.price):
+        return reason
+    if event.order in state.orders.get(event.account, {}):
+        return Reason.ORDER_EXISTS
+    raising = raises_risk(state, event.account, event.instrument, event.quantity)
+    if raising and state.life[event.instrument] == Life.REDUCE_ONLY:
+        return Reason.INSTRUMENT_REDUCE_ONLY
+    if raising and state.accounts.rung[event.account] != Rung.HEALTHY:
+        return Reason.ORDER_RAISES_RISK
+    state.orders.setdefault(event.account, {})[event.order] = Order(event.instrument, event.quantity, event.price)
+    state.order_tables = None
+    out.touched.append(event.account)
+    return Reason.NONE
+
+
+def order_changed(state: State, event: e.OrderChanged, out: Outbox) -> Reason:
+    """What rests of an order now; nothing left ends it."""
+    order = state.orders.get(event.account, {}).get(event.order)
+    if order is None:
+        return Reason.UNKNOWN_ORDER
+    if event.quantity == 0:
+        _drop(state, event.account, event.order)
+        out.touched.append(event.account)
+        return Reason.NONE
+    if reason := _bad_order(event.quantity, event.price):
+        return reason
+    if (event.quantity > 0) != (order.quantity > 0):
+        return Reason.QUANTITY_OUT_OF_RANGE
+    order.quantity, order.price = event.quantity, event.price
+    state.order_tables = None
+    out.touched.append(event.account)
+    return Reason.NONE
+
+
+def order_cancelled(state: State, event: e.OrderCancelled, out: Outbox) -> Reason:
+    """An order is gone."""
+    if event.order not in state.orders.get(event.account, {}):
+        return Reason.UNKNOWN_ORDER
+    _drop(state, event.account, event.order)
+    out.touched.append(event.account)
+    return Reason.NONE
+
+
+def _drop(state: State, account: int, order: int) -> None:
+    book = state.orders[account]
+    del book[order]
+    if not book:
+        del state.orders[account]
+    state.order_tables = None
+
+
+def close_raising_orders(state: State, out: Outbox, account: int) -> None:
+    """End the orders of a failing account that could raise its risk."""
+    for number, order in sorted(state.orders.get(account, {}).items()):
+        if raises_risk(state, account, order.instrument, order.quantity):
+            _drop(state, account, number)
+            out.emit(
+                OrderClosed(index=out.index, reason=ClosingReason.RISK_RAISING, account=account, order=number)
+            )
+
+
+def close_ended_orders(state: State, out: Outbox) -> None:
+    """End the orders on instruments that expired or were delisted."""
+    for account in sorted(state.orders):
+        for number, order in sorted(state.orders[account].items()):
+            if state.life[order.instrument] in (Life.DELISTED, Life.EXPIRED, Life.SETTLED):
+                _drop(state, account, number)
+                out.emit(
+                    OrderClosed(index=out.index, reason=ClosingReason.INSTRUMENT_ENDED, account=account, order=number)
+                )

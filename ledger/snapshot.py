@@ -1,0 +1,258 @@
+"""A shard's whole state as bytes, with their SHA-256: what recovery starts from and what an auditor must meet.
+
+The form is canonical: positions by account and instrument, dictionaries in order, tables cut to what is in use. What is
+derived (margins, the orders' tables) is left out. `books` is the same without n, so equal books have equal bytes however
+their events were batched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ledger.state import (
+    Accounts,
+    Auction,
+    Facts,
+    Order,
+    Pool,
+    State,
+    Withdrawal,
+    genesis,
+)
+from risk.profile import parse_profile
+from risk.tables import I32Array, Market, Profiles, margins
+from schemas.events import EVENTS, AssetListed, InstrumentListed, UnderlyingListed
+from schemas.wire import Run, message_of, rows_of
+
+MAGIC: Final = b"novate snapshot 1\n"
+_POSITIONS: Final = ("instrument", "quantity", "cost", "funding", "realised")
+
+
+@dataclass(frozen=True)
+class SnapshotBroken(ValueError):  # noqa: N818 - named for what is found
+    """Bytes that are no snapshot, or not the one their digest says."""
+
+    what: str
+
+    def __str__(self) -> str:
+        return f"snapshot broken: {self.what}"
+
+
+def digest_of(state: State) -> bytes:
+    """SHA-256 of the shard's whole state."""
+    return hashlib.sha256(_body(state, with_n=True)).digest()
+
+
+def books(state: State) -> bytes:
+    """SHA-256 of the state without n: equal for the same events in whatever batches."""
+    return hashlib.sha256(_body(state, with_n=False)).digest()
+
+
+def dump(state: State) -> bytes:
+    """The snapshot file: magic, SHA-256 of the body, body."""
+    body = _body(state, with_n=True)
+    return MAGIC + hashlib.sha256(body).digest() + body
+
+
+def load(data: bytes, shard_of: I32Array | None = None) -> State:
+    """The state a snapshot holds. Raises SnapshotBroken where a byte of it is not what was written."""
+    start = len(MAGIC) + 32
+    if data[: len(MAGIC)] != MAGIC or len(data) < start + 8:
+        raise SnapshotBroken("it does not begin like one")
+    body = data[start:]
+    if hashlib.sha256(body).digest() != data[len(MAGIC) : start]:
+        raise SnapshotBroken("its SHA-256 is not the one it states")
+    length = int.from_bytes(body[:8], "little")
+    told = json.loads(body[8 : 8 + length])
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    at = 8 + length
+    for name, dtype, shape in told["arrays"]:
+        kind = np.dtype(dtype)
+        count = int(np.prod(shape))
+        arrays[name] = np.frombuffer(body, kind, count, at).reshape(shape).copy()
+        at += count * kind.itemsize
+    return _restored(told, arrays, shard_of)
+
+
+def _body(state: State, *, with_n: bool) -> bytes:
+    arrays = _arrays(state)
+    told = {
+        "shard": state.shard,
+        "shards": state.shards,
+        "n": state.n if with_n else 0,
+        "time": state.time,
+        "mark": state.mark,
+        "market": state.market_number,
+        "facts": _facts(state.facts),
+        "orders": [
+            [a, n, o.instrument, o.quantity, o.price]
+            for a, book in sorted(state.orders.items())
+            for n, o in sorted(book.items())
+        ],
+        "reservations": [
+            [a, *key, o.instrument, o.quantity, o.price]
+            for a, book in sorted(state.reservations.items())
+            for key, o in sorted(book.items())
+        ],
+        "auctions": [
+            [n, a.account, a.instrument, a.remaining, a.start, a.step, a.floor, a.mark]
+            for n, a in sorted(state.auctions.items())
+        ],
+        "requested": [[*key, w.asset, w.amount] for key, w in state.requested.items()],
+        "approved": [[*key, w.asset, w.amount] for key, w in sorted(state.approved.items())],
+        "arrays": [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()],
+    }
+    head = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
+    return b"".join([len(head).to_bytes(8, "little"), head, *(a.tobytes() for a in arrays.values())])
+
+
+def _arrays(state: State) -> dict[str, npt.NDArray[Any]]:
+    opened = np.flatnonzero(state.accounts.status != 255)
+    accounts = int(opened[-1]) + 1
+    pool = state.pool
+    lengths = pool.count[:accounts]
+    held = int(lengths.sum())
+    within = np.arange(held) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    rows = np.repeat(pool.start[:accounts], lengths) + within
+    arrays: dict[str, npt.NDArray[Any]] = {"positions.count": lengths}
+    for name in _POSITIONS:
+        arrays[f"positions.{name}"] = getattr(pool, name)[rows]
+    for name in Accounts._fields:
+        arrays[f"accounts.{name}"] = getattr(state.accounts, name)[:accounts]
+    arrays["balance"] = state.balance[:accounts]
+    for name in Market._fields:
+        arrays[f"market.{name}"] = getattr(state.market, name)
+    for name in Profiles._fields:
+        arrays[f"profiles.{name}"] = getattr(state.profiles, name)
+    arrays |= {"life": state.life, "net": state.net}
+    return arrays
+
+
+def _row(event: Any) -> str:
+    return rows_of(EVENTS.by_class[type(event)], [event]).tobytes().hex()
+
+
+def _merged(markets: dict[int, list[Run]]) -> list[list[Any]]:
+    """Markets' rows with neighbouring runs of one template joined: how they were cut does not show."""
+    out: list[list[Any]] = []
+    for market, runs in sorted(markets.items()):
+        joined: list[list[Any]] = []
+        for run in runs:
+            data = np.ascontiguousarray(run.rows).tobytes().hex()
+            if joined and joined[-1][0] == run.message.template:
+                joined[-1][1] += data
+            else:
+                joined.append([run.message.template, data])
+        out.append([market, joined])
+    return out
+
+
+def _facts(f: Facts) -> dict[str, Any]:
+    return {
+        "assets": [_row(x) for _, x in sorted(f.assets.items())],
+        "underlyings": [_row(x) for _, x in sorted(f.underlyings.items())],
+        "instruments": [_row(x) for _, x in sorted(f.instruments.items())],
+        "parameters": [[*k, v] for k, v in sorted(f.parameters.items())],
+        "profiles": [[k, v] for k, v in sorted(f.profile_texts.items())],
+        "pending": [[k[0], k[1].hex(), v] for k, v in sorted(f.profile_pending.items())],
+        "parts": [[k, v] for k, v in sorted(f.profile_parts.items())],
+        "scheduled": [[t, template, row.hex()] for t, template, row in f.scheduled],
+        "oracle": [[k, *v] for k, v in sorted(f.oracle.items())],
+        "sources": [[*k, v] for k, v in sorted(f.sources.items())],
+        "weights": [[*k, v] for k, v in sorted(f.weights.items())],
+        "forwards": [[*k, v] for k, v in sorted(f.forwards.items())],
+        "volatilities": [[*k, sorted(v.items())] for k, v in sorted(f.volatilities.items())],
+        "asset_prices": [[k, v] for k, v in sorted(f.asset_prices.items())],
+        "settlements": [[*k, v] for k, v in sorted(f.settlements.items())],
+        "buckets": [[k, v] for k, v in sorted(f.buckets.items())],
+        "staged": _merged(f.staged),
+        "closed": _merged(f.closed),
+        "links": [[*k, v] for k, v in sorted(f.links.items())],
+    }
+
+
+def _event(kind: type[Any], row: str) -> Any:
+    message = EVENTS.by_class[kind]
+    return message_of(message, np.frombuffer(bytes.fromhex(row), message.dtype)[0])
+
+
+def _split(markets: list[list[Any]]) -> dict[int, list[Run]]:
+    out: dict[int, list[Run]] = {}
+    for market, runs in markets:
+        out[market] = []
+        for template, data in runs:
+            message = EVENTS.by_template[template]
+            out[market].append(Run(message, np.frombuffer(bytes.fromhex(data), message.dtype)))
+    return out
+
+
+def _restored_facts(t: dict[str, Any]) -> Facts:
+    assets = [_event(AssetListed, x) for x in t["assets"]]
+    underlyings = [_event(UnderlyingListed, x) for x in t["underlyings"]]
+    instruments = [_event(InstrumentListed, x) for x in t["instruments"]]
+    return Facts(
+        assets={x.asset: x for x in assets},
+        underlyings={x.underlying: x for x in underlyings},
+        instruments={x.instrument: x for x in instruments},
+        parameters={(a, b): v for a, b, v in t["parameters"]},
+        profiles={k: parse_profile(v) for k, v in t["profiles"]},
+        profile_texts=dict(t["profiles"]),
+        profile_pending={(a, bytes.fromhex(b)): v for a, b, v in t["pending"]},
+        profile_parts=dict(t["parts"]),
+        scheduled=[(a, b, bytes.fromhex(c)) for a, b, c in t["scheduled"]],
+        oracle={k: (a, b) for k, a, b in t["oracle"]},
+        sources={(a, b): v for a, b, v in t["sources"]},
+        weights={(a, b): v for a, b, v in t["weights"]},
+        forwards={(a, b): v for a, b, v in t["forwards"]},
+        volatilities={(a, b): dict(v) for a, b, v in t["volatilities"]},
+        asset_prices=dict(t["asset_prices"]),
+        settlements={(a, b, c): v for a, b, c, v in t["settlements"]},
+        buckets=dict(t["buckets"]),
+        staged=_split(t["staged"]),
+        closed=_split(t["closed"]),
+        links={(a, b, c): v for a, b, c, v in t["links"]},
+    )
+
+
+def _restored(told: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], shard_of: I32Array | None) -> State:
+    accounts = len(arrays["balance"])
+    state = genesis(told["shard"], told["shards"], shard_of)
+    count = arrays["positions.count"]
+    start = np.zeros(accounts, np.int64)
+    np.cumsum(count[:-1], out=start[1:])
+    held = int(count.sum())
+    size = max(64, 2 * held)
+    columns = {}
+    for name in _POSITIONS:
+        column = np.zeros(size, arrays[f"positions.{name}"].dtype)
+        column[:held] = arrays[f"positions.{name}"]
+        columns[name] = column
+    state.pool = Pool(start, count, count.copy(), **columns)
+    state.used = held
+    state.accounts = Accounts(**{name: arrays[f"accounts.{name}"] for name in Accounts._fields})
+    state.balance = arrays["balance"]
+    state.market = Market(**{name: arrays[f"market.{name}"] for name in Market._fields})
+    state.profiles = Profiles(**{name: arrays[f"profiles.{name}"] for name in Profiles._fields})
+    state.life, state.net = arrays["life"], arrays["net"]
+    state.position_total = np.zeros(len(state.life), np.int64)
+    state.stamp = np.zeros(accounts, np.int64)
+    state.margins = margins(accounts)
+    state.n, state.time, state.mark, state.market_number = told["n"], told["time"], told["mark"], told["market"]
+    state.facts = _restored_facts(told["facts"])
+    for account, number, instrument, quantity, price in told["orders"]:
+        state.orders.setdefault(account, {})[number] = Order(instrument, quantity, price)
+    for account, auction, bid, instrument, quantity, price in told["reservations"]:
+        state.reservations.setdefault(account, {})[(auction, bid)] = Order(instrument, quantity, price)
+    for number, *rest in told["auctions"]:
+        state.auctions[number] = Auction(*rest)
+    for account, number, asset, amount in told["requested"]:
+        state.requested[(account, number)] = Withdrawal(asset, amount)
+    for account, number, asset, amount in told["approved"]:
+        state.approved[(account, number)] = Withdrawal(asset, amount)
+    return state

@@ -1,0 +1,43 @@
+"""The value of every parameter before a `ParameterChanged` event says otherwise."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from schemas.kinds import Parameter
+
+HOUR: Final = 3_600_000_000
+"""microseconds"""
+
+DEFAULTS: Final[Mapping[Parameter, int]] = MappingProxyType(
+    {
+        Parameter.FUND_FEE_SHARE: 2_000,
+        Parameter.HAIRCUT: 0,
+        Parameter.ORACLE_MAX_AGE: HOUR,
+        Parameter.ORACLE_MAX_DEVIATION: 5_000,
+        Parameter.NOTICE: HOUR,
+        Parameter.GRACE: 0,
+        Parameter.MAX_FEE: 100,
+        Parameter.AUCTION_STEP: 50,
+        Parameter.AUCTION_START: 50,
+        Parameter.AUCTION_FLOOR: 500,
+        Parameter.FOLD_VERSION: 1,
+    }
+)
+
+RANGES: Final[Mapping[Parameter, tuple[int, int]]] = MappingProxyType(
+    {
+        Parameter.FUND_FEE_SHARE: (0, 10_000),
+        Parameter.HAIRCUT: (0, 10_000),
+        Parameter.ORACLE_MAX_AGE: (1, 30 * 24 * HOUR),
+        Parameter.ORACLE_MAX_DEVIATION: (1, 1_000_000),
+        Parameter.NOTICE: (0, 365 * 24 * HOUR),
+        Parameter.GRACE: (0, 1_000),
+        Parameter.MAX_FEE: (0, 10_000),
+        Parameter.AUCTION_STEP: (1, 10_000),
+        Parameter.AUCTION_START: (0, 10_000),
+        Parameter.AUCTION_FLOOR: (0, 10_000),
+        Parameter.FOLD_VERSION: (1, 1),
+    }
+)
+"""Smallest and largest value of each parameter."""
