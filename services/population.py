@@ -59,13 +59,13 @@ class Strategy(StrEnum):
 
 
 SHARES: Final[Mapping[Strategy, int]] = {
-    Strategy.COVERED_CALL: 14,
-    Strategy.SHORT_STRADDLE: 9,
-    Strategy.BASIS_TRADE: 14,
-    Strategy.NAKED_PUT: 9,
-    Strategy.PROTECTIVE_PUT: 8,
-    Strategy.LEVERAGED_LONG: 36,
-    Strategy.LEVERAGED_SHORT: 10,
+    Strategy.COVERED_CALL: 18,
+    Strategy.SHORT_STRADDLE: 8,
+    Strategy.BASIS_TRADE: 18,
+    Strategy.NAKED_PUT: 8,
+    Strategy.PROTECTIVE_PUT: 10,
+    Strategy.LEVERAGED_LONG: 26,
+    Strategy.LEVERAGED_SHORT: 12,
 }
 """parts of a hundred customers, market makers and liquidators not counted"""
 
@@ -145,7 +145,9 @@ class _Desk:
         return bool(self.draw.random() < probability)
 
     def leverage(self, profile: int, low: float, high: float) -> float:
-        """A leverage that the first margin allows."""
+        """A leverage that the first margin allows; a third of the accounts are careful."""
+        if self.chance(0.33):
+            return self.between(low / 2, low)
         return min(self.between(low, high), 1.0 / (self.rates[profile] * _FIRST_SLACK) * self.between(0.7, 1.0))
 
 
@@ -175,8 +177,8 @@ def _worth(desk: _Desk, deposits: Sequence[tuple[int, float]]) -> float:
 def _covered_call(desk: _Desk, one: Customer) -> _Plan:
     dollars = one.equity / MICRO
     call = desk.option(one.underlying, desk.venue.expiries[1], Right.CALL, desk.between(1.05, 1.3))
-    # a third bought part of the coins on margin
-    part = desk.between(1.5, 3.0) if desk.chance(0.33) else 0.9
+    # one in five bought part of the coins on margin
+    part = desk.between(1.3, 2.5) if desk.chance(0.2) else 0.9
     positions = [(call, -lots(call, dollars * 0.9, desk.prices))]
     if part > 1.0:
         perp = desk.named(one.underlying, Kind.PERP)
