@@ -1,0 +1,95 @@
+"""The pricer: from oracle values the fold has accepted to a market's facts, ready for the journal. Floats propose here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ledger.state import Life, State
+from risk.arrays import Ranges, delta_rows, risk_arrays
+from risk.market_facts import ProfileArrays, market_facts
+from risk.pricing import Curve, assets_of, price
+from risk.profile import Profile, parse_profile
+from risk.volatility import Point
+from schemas.events import EVENTS, InstrumentListed, ProfilePublished
+from schemas.kinds import Kind
+from schemas.limits import BASIS_POINTS, MICRO
+from schemas.wire import Run, message_of
+
+
+def priceable(state: State, time: int) -> list[InstrumentListed]:
+    """The instruments a market at this time can price: alive, and every value they need accepted once."""
+    facts = state.facts
+    out = []
+    for number, listed in sorted(facts.instruments.items()):
+        key = (listed.underlying, listed.expiry)
+        if state.life[number] in (Life.EXPIRED, Life.SETTLED) or (listed.expiry and listed.expiry <= time):
+            continue
+        if listed.underlying not in facts.oracle:
+            continue
+        if listed.kind != Kind.SPOT and key not in facts.forwards:
+            continue
+        if listed.kind == Kind.OPTION and key not in facts.volatilities:
+            continue
+        needed = {listed.settlement_asset} | ({listed.base_asset} if listed.kind == Kind.SPOT else set())
+        if not needed - {0} <= facts.asset_prices.keys():
+            continue
+        out.append(listed)
+    return out
+
+
+def profiles_at(state: State, time: int) -> dict[int, Profile]:
+    """The margin profiles in force at a mark of this time, those that take effect with it included."""
+    profiles = dict(state.facts.profiles)
+    message = EVENTS.by_class[ProfilePublished]
+    ripe = sorted(
+        (item for item in state.facts.scheduled if item[1] == message.template and item[0] <= time),
+        key=lambda item: item[0],
+    )
+    for _, _, row in ripe:
+        event: Any = message_of(message, np.frombuffer(row, message.dtype)[0])
+        text = state.facts.profile_pending.get((event.profile, event.digest))
+        if text is not None:
+            profiles[event.profile] = parse_profile(text)
+    return profiles
+
+
+def market(state: State, number: int, time: int) -> tuple[Run, ...]:
+    """The facts of market `number` at a time: marks, asset prices and every profile's risk arrays, closed by their hash.
+
+    A pure function of the facts the fold knows. Raises what `risk.pricing` and `risk.arrays` raise where a value is
+    impossible.
+    """
+    facts = state.facts
+    prices = {asset: micro / MICRO for asset, micro in facts.asset_prices.items()} | {0: 1.0}
+    assets = assets_of(facts.assets.values(), facts.underlyings.values(), prices)
+    instruments = priceable(state, time)
+    curves = {}
+    for underlying in facts.underlyings:
+        points = [
+            Point(expiry, strike / MICRO, volatility / MICRO)
+            for (u, expiry), smile in sorted(facts.volatilities.items())
+            if u == underlying and expiry > time
+            for strike, volatility in sorted(smile.items())
+        ]
+        forwards = {expiry: micro / MICRO for (u, expiry), micro in facts.forwards.items() if u == underlying}
+        curves[underlying] = Curve(forwards, points)
+    priced = price(instruments, curves, assets, time)
+    symbols = {number: listed.symbol for number, listed in facts.underlyings.items()}
+    arrays = []
+    for profile_number, profile in sorted(profiles_at(state, time).items()):
+        ranges = {u: _ranges(profile, symbol) for u, symbol in symbols.items()}
+        scenarios = profile.scenarios()
+        if profile.linear:
+            losses = delta_rows(priced, scenarios, ranges)
+        else:
+            losses = risk_arrays(priced, scenarios, ranges, profile.time_step)
+        arrays.append(ProfileArrays(profile_number, priced.instrument, losses))
+    underlying_prices = {u: micro / MICRO for u, (micro, _) in facts.oracle.items()}
+    return market_facts(number, prices, underlying_prices, priced, arrays)
+
+
+def _ranges(profile: Profile, symbol: str) -> Ranges:
+    risk = profile.underlying(symbol)
+    return Ranges(risk.price_scan / BASIS_POINTS, risk.vol_scan / BASIS_POINTS)
