@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 import QuantLib
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk import black76
@@ -79,6 +79,7 @@ def test_quantlib_agrees_absolutely_everywhere():
     assert np.max(np.abs(ours - theirs) / (STRIKE * (1 + moneyness))) < 1e-15
 
 
+@settings(deadline=None)
 @given(
     call=st.booleans(),
     steps=st.floats(-35, 35),
@@ -95,6 +96,7 @@ def test_sixty_digits_agree_far_out_of_the_money(call, steps, volatility, years,
             assert relative(ours[i], truth[i]) < TOLERANCE, NAMES[i]
 
 
+@settings(deadline=None)
 @given(
     forward=st.floats(1e-3, 1e7),
     strike=st.floats(1e-3, 1e7),
@@ -164,6 +166,7 @@ def test_what_no_option_has_is_named(inputs, message):
             function(*inputs)
 
 
+@settings(deadline=None)
 @given(
     call=st.booleans(),
     moneyness=st.floats(0.2, 5.0),

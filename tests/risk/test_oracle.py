@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk.oracle import Bounds, Good, Tick, guard
@@ -57,6 +57,7 @@ def test_guard(change, reason):
     assert judged(**change) is reason
 
 
+@settings(deadline=None)
 @given(prices=st.lists(st.integers(-5, 2_000_000), max_size=30), gap=st.integers(1, 90))
 def test_no_believed_price_is_out_of_bounds_or_jumps_while_fresh(prices, gap):
     last = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk.volatility import (
@@ -75,6 +75,7 @@ def test_queries_are_answered_in_their_own_order():
     assert volatility(SURFACE, np.array([]), np.array([])).shape == (0,)
 
 
+@settings(deadline=None)
 @given(years=st.floats(0.0, 5.0), log_moneyness=st.floats(-4.0, 4.0))
 def test_the_volatility_stays_between_the_points(years, log_moneyness):
     one = volatility(SURFACE, np.array([years]), np.array([log_moneyness]))[0]
@@ -82,6 +83,7 @@ def test_the_volatility_stays_between_the_points(years, log_moneyness):
     assert 0.45 < one < 0.91
 
 
+@settings(deadline=None)
 @given(log_moneyness=st.floats(-1.0, 1.0), early=st.floats(0.25, 1.0), later=st.floats(0.25, 1.0))
 def test_total_variance_rises_with_time_where_the_points_let_it(log_moneyness, early, later):
     early, later = sorted((early, later))
