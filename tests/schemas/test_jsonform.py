@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from strategies import any_messages, messages
@@ -53,7 +53,9 @@ CLOSED_JSON = to_json(EVENTS, MarketClosed(market=1, rows=0, digest=bytes(range(
 ARRAY_JSON = to_json(EVENTS, RiskArray(profile=0, first=0, instrument=1, market=1, losses=tuple(range(16))))
 
 
+# few examples each: there are seventy messages
 @every_message
+@settings(max_examples=30)
 @given(data=st.data())
 def test_every_message_through_json(catalogue: Catalogue, definition: Message, data: st.DataObject) -> None:
     message = data.draw(messages(definition))

@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import any_messages, messages
 
@@ -122,7 +122,9 @@ def header(kind: type[Any], rows: int) -> Any:
     return OutcomeHeader(shard=3, shards=65535, outcomes=rows, n=1)
 
 
+# few examples each: there are seventy messages
 @every_message
+@settings(max_examples=30)
 @given(data=st.data())
 def test_a_reader_of_the_xml_reads_every_message(
     catalogue: Catalogue, kind: type[Any], definition: Message, data: st.DataObject

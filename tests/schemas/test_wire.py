@@ -93,7 +93,9 @@ def refused(data: bytes | bytearray, reason: Reason, position: int, what: str = 
 # --- there and back ---------------------------------------------------------------------------------------------------
 
 
+# few examples each: there are seventy messages
 @every_message
+@settings(max_examples=30)
 @given(data=st.data())
 def test_every_message_through_bytes(
     catalogue: Catalogue, kind: type[Any], definition: Message, data: st.DataObject
