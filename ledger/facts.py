@@ -11,7 +11,7 @@ from ledger.outbox import Outbox
 from ledger.schedule import schedule
 from ledger.state import State
 from risk.oracle import Bounds, Good, Tick, guard
-from risk.profile import Netting, Profile, ProfileError, parse_profile
+from risk.profile import Netting, ProfileError, parse_profile
 from risk.tables import Profiles
 from schemas import events as e
 from schemas.defaults import RANGES
@@ -31,7 +31,7 @@ MARKET_ROWS: Final = frozenset({e.InstrumentMark, e.AssetMark, e.UnderlyingMark,
 _MAX_VOLATILITY: Final = 100 * MICRO
 
 
-# --- oracle ------------------------------------------------------------------------------------------------------------
+# --- oracle -----------------------------------------------------------------------------------------------------------
 
 
 def oracle_price(state: State, event: e.OraclePrice, out: Outbox) -> Reason:
@@ -94,7 +94,7 @@ def oracle_asset_price(state: State, event: e.OracleAssetPrice, out: Outbox) -> 
     return Reason.NONE
 
 
-# --- parameters and profiles -------------------------------------------------------------------------------------------
+# --- parameters and profiles ------------------------------------------------------------------------------------------
 
 
 def parameter_changed(state: State, event: e.ParameterChanged, out: Outbox) -> Reason:
@@ -177,9 +177,10 @@ def profile_tables(state: State) -> Profiles:
     """The kernels' tables of every profile in force; risk arrays stay where the number of scenarios did."""
     old, instruments = state.profiles, len(state.life)
     width = np.zeros_like(old.width)
-    netting, gain, initial, buffer = (np.zeros_like(c) for c in (old.netting, old.gain, old.initial, old.buffer))
-    scan, basis, short_option = (np.zeros_like(c) for c in (old.scan, old.basis, old.short_option))
-    credits: list[tuple[int, int, int]] = []
+    netting = np.zeros_like(old.netting)
+    gain, initial, buffer = (np.zeros_like(old.gain) for _ in range(3))
+    scan, basis, short_option = (np.zeros_like(old.scan) for _ in range(3))
+    pairs: list[tuple[int, int, int]] = []
     credit_start, credit_count = np.zeros_like(old.credit_start), np.zeros_like(old.credit_count)
     symbols = {listed.symbol: number for number, listed in state.facts.underlyings.items()}
     for number, profile in sorted(state.facts.profiles.items()):
@@ -191,11 +192,9 @@ def profile_tables(state: State) -> Profiles:
             scan[number, underlying] = risk.price_scan
             basis[number, underlying] = risk.basis
             short_option[number, underlying] = risk.short_option_minimum
-        own = [
-            (symbols[c.a], symbols[c.b], c.rate) for c in profile.credits if c.a in symbols and c.b in symbols
-        ]
-        credit_start[number], credit_count[number] = len(credits), len(own)
-        credits.extend(own)
+        own = [(symbols[c.a], symbols[c.b], c.rate) for c in profile.credits if c.a in symbols and c.b in symbols]
+        credit_start[number], credit_count[number] = len(pairs), len(own)
+        pairs.extend(own)
     offset = np.zeros_like(old.offset)
     np.cumsum(width[:-1] * instruments, out=offset[1:])
     losses = np.zeros(max(1, int(width.sum()) * instruments), np.int64)
@@ -204,7 +203,7 @@ def profile_tables(state: State) -> Profiles:
         size = int(width[number]) * instruments
         losses[offset[number] : offset[number] + size] = old.losses[old.offset[number] : old.offset[number] + size]
         largest[number] = old.largest[number]
-    table = np.array(credits or [(0, 0, 0)], np.int64)
+    table = np.array(pairs or [(0, 0, 0)], np.int64)
     return Profiles(
         netting=netting,
         gain=gain,
@@ -226,8 +225,7 @@ def profile_tables(state: State) -> Profiles:
     )
 
 
-
-# --- markets -----------------------------------------------------------------------------------------------------------
+# --- markets ----------------------------------------------------------------------------------------------------------
 
 
 def stage(state: State, run: Run) -> list[tuple[int, Reason]]:
@@ -290,7 +288,6 @@ def activate(state: State, market: int) -> None:
     p = state.profiles
     m.marked[:] = 0
     p.has_row[:] = 0
-    covered: dict[int, dict[int, int]] = {}
     for run in facts.closed[market]:
         rows = run.rows
         if run.message.cls is e.InstrumentMark:
@@ -304,7 +301,7 @@ def activate(state: State, market: int) -> None:
             for underlying, price in zip(rows["underlying"].tolist(), rows["price"].tolist(), strict=True):
                 _value_lots(state, underlying, price)
         else:
-            _take_arrays(p, run, covered)
+            _take_arrays(p, run)
     now, limit = state.time, state.parameter(Parameter.ORACLE_MAX_AGE)
     stale = {u for u, (_, at) in facts.oracle.items() if at + limit < now}
     for number, listed in facts.instruments.items():
@@ -327,7 +324,7 @@ def _value_lots(state: State, underlying: int, price: int) -> None:
             state.market.notional[number] = -(-listed.lot_size * price // unit)
 
 
-def _take_arrays(p: Profiles, run: Run, covered: dict[int, dict[int, int]]) -> None:
+def _take_arrays(p: Profiles, run: Run) -> None:
     rows = run.rows
     order = np.lexsort((rows["first"], rows["instrument"], rows["profile"]))
     keys = rows["profile"][order].astype(np.int64) << 32 | rows["instrument"][order]

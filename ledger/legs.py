@@ -36,7 +36,7 @@ REFUSED: Final = 2
 TOUCHED: Final = 3
 BROKEN: Final = 4
 COUNTERS: Final = 5
-"""the kernel's counters: pool rows in use, legs written, rows refused, accounts touched, and a broken invariant's code"""
+"""the kernel's counters: pool rows in use, legs written, rows refused, accounts touched, a broken invariant's code"""
 
 _SPOT: Final = int(Kind.SPOT)
 _PERP: Final = int(Kind.PERP)
@@ -158,7 +158,7 @@ def insert(pool: Pool, account: int, at: int, instrument: int, funding: int, cou
 
 @compiled
 def refusal(row: Any, kind: int, market: Market, life: U8Array, max_fee: int) -> int:
-    """Why a trade is refused by every shard alike, or NONE: its own numbers and what all shards know decide, nothing else."""
+    """Why every shard refuses a trade, or NONE: only its own numbers and what all shards know decide."""
     instrument = row.instrument
     if instrument >= len(life) or life[instrument] == _LIFE_UNLISTED:
         return _UNKNOWN_INSTRUMENT
@@ -261,10 +261,8 @@ def post_trades(
             for i in range(at, end + 1):
                 row = rows[i]
                 speaker = row.buyer
-                if speaker < known and speaker >= FIRST_ACCOUNT:
-                    speaks = accounts.owned[speaker] != 0
-                else:
-                    speaks = shard == 0
+                customer = FIRST_ACCOUNT <= speaker < known
+                speaks = accounts.owned[speaker] != 0 if customer else shard == 0
                 if speaks:
                     out = refused[counters[REFUSED]]
                     out.index = index[i]
@@ -304,7 +302,7 @@ def post_trades(
                         continue
                 elif shard != 0:
                     continue
-                account = np.int64(intended)
+                account: Any = np.int64(intended)
                 reason = _NONE
                 if intended >= known or accounts.status[intended] == UNOPENED:
                     reason = _UNKNOWN_ACCOUNT
@@ -316,26 +314,26 @@ def post_trades(
                     base = float(abs(balance[account, market.base[instrument]]))
                     if base + abs(float(quantity)) * float(market.lot_size[instrument]) > MAX_BALANCE:
                         reason = _BALANCE_LIMIT
-                p = np.int64(-1)
+                p: Any = np.int64(-1)
                 if not spot and reason == _NONE:
                     p = find(pool, account, instrument)
-                    held = np.int64(0)
-                    cost = np.int64(0)
+                    held: Any = np.int64(0)
+                    cost: Any = np.int64(0)
                     if p >= 0:
                         held = pool.quantity[p]
                         cost = pool.cost[p]
                     after = held + quantity
                     profile = accounts.profile[account]
-                    if kind == _TRADE and (abs(after) > abs(held) or (held > 0 and after < 0) or (held < 0 and after > 0)):
+                    if kind == _TRADE and (
+                        abs(after) > abs(held) or (held > 0 and after < 0) or (held < 0 and after > 0)
+                    ):
                         if life[instrument] == _LIFE_REDUCE_ONLY:
                             reason = _INSTRUMENT_REDUCE_ONLY
                         elif market.marked[instrument] == 2:
                             reason = _STALE_PRICE
                         elif market.marked[instrument] == 0 or profiles.has_row[profile, instrument] == 0:
                             reason = _NO_RISK_ARRAY
-                    if abs(after) > MAX_QUANTITY:
-                        reason = _POSITION_LIMIT
-                    elif abs(float(cost)) + abs(float(value)) > MAX_COST:
+                    if abs(after) > MAX_QUANTITY or abs(float(cost)) + abs(float(value)) > MAX_COST:
                         reason = _POSITION_LIMIT
                     elif abs(float(after)) * float(profiles.largest[profile, instrument]) > EXPOSURE_SHARE and (
                         abs(after) > abs(held)
@@ -345,10 +343,10 @@ def post_trades(
                     account = np.int64(_SUSPENSE)
                     if not spot:
                         p = find(pool, account, instrument)
-                cash = -value
-                realised = np.int64(0)
-                paid = np.int64(0)
-                position = np.int64(0)
+                cash: Any = -value
+                realised: Any = np.int64(0)
+                paid: Any = np.int64(0)
+                position: Any = np.int64(0)
                 if spot:
                     moved = quantity * market.lot_size[instrument]
                     balance[account, market.base[instrument]] += moved
@@ -399,16 +397,14 @@ def post_trades(
                     net[instrument] -= quantity
                     position_total[instrument] -= quantity
                     position = after
-                    if account == _SUSPENSE and (
-                        abs(after) > MAX_QUANTITY or abs(float(cost_after)) > 2.0 * MAX_COST
-                    ):
+                    if account == _SUSPENSE and (abs(after) > MAX_QUANTITY or abs(float(cost_after)) > 2.0 * MAX_COST):
                         counters[BROKEN] = _POSITION_LIMIT
                         return i
                 balance[account, asset] += cash
                 total[asset] += cash
                 balance[_CLEARINGHOUSE, asset] -= cash
                 total[asset] -= cash
-                share = np.int64(0)
+                share: Any = np.int64(0)
                 if fee != 0:
                     if kind == _REVERSAL:
                         # Fees come back as they went: the fund had no part in a rebate.

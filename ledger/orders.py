@@ -5,10 +5,9 @@ from __future__ import annotations
 from ledger.outbox import Outbox
 from ledger.state import Life, Order, State
 from schemas import events as e
-from schemas.kinds import AccountStatus, Reason, Rung
+from schemas.kinds import AccountStatus, ClosingReason, Reason, Rung
 from schemas.limits import MAX_PRICE, MAX_QUANTITY
 from schemas.outcomes import OrderClosed
-from schemas.kinds import ClosingReason
 
 
 def position_of(state: State, account: int, instrument: int) -> int:
@@ -107,9 +106,7 @@ def close_raising_orders(state: State, out: Outbox, account: int) -> None:
     for number, order in sorted(state.orders.get(account, {}).items()):
         if raises_risk(state, account, order.instrument, order.quantity):
             _drop(state, account, number)
-            out.emit(
-                OrderClosed(index=out.index, reason=ClosingReason.RISK_RAISING, account=account, order=number)
-            )
+            out.emit(OrderClosed(index=out.index, reason=ClosingReason.RISK_RAISING, account=account, order=number))
 
 
 def close_ended_orders(state: State, out: Outbox) -> None:

@@ -11,8 +11,8 @@ from schemas.kinds import InstrumentStatus, Kind, Parameter, Payoff, Reason, Rig
 from schemas.limits import (
     BASIS_POINTS,
     MAX_ACCOUNTS,
-    MAX_ASSETS,
     MAX_ASSET_PRICE,
+    MAX_ASSETS,
     MAX_DECIMALS,
     MAX_EXPIRIES,
     MAX_INSTRUMENTS,
@@ -61,26 +61,25 @@ def _consistent(state: State, event: e.InstrumentListed) -> bool:
     """Whether an instrument's declarations fit each other."""
     settlement = state.facts.assets[event.settlement_asset]
     dated = event.expiry > 0
-    if event.kind in (Kind.FUTURE, Kind.OPTION) != dated:
+    option = event.kind == Kind.OPTION
+    if (option or event.kind == Kind.FUTURE) != dated:
         return False
-    if (event.kind == Kind.OPTION) != (event.right != Right.NONE) or (event.kind == Kind.OPTION) != (event.strike > 0):
+    if option != (event.right != Right.NONE) or option != (event.strike > 0):
         return False
-    if event.style == Style.PREMIUM and event.kind != Kind.OPTION:
+    if event.style == Style.PREMIUM and (not option or event.settling == Settling.SETTLED_TO_MARKET):
         return False
-    if event.kind == Kind.OPTION and event.payoff == Payoff.INVERSE:
-        return False
-    if event.kind == Kind.OPTION and event.style == Style.PREMIUM and event.settling == Settling.SETTLED_TO_MARKET:
+    if option and event.payoff == Payoff.INVERSE:
         return False
     if event.kind == Kind.SPOT:
         base = state.facts.assets.get(event.base_asset)
         if base is None or event.base_asset == event.settlement_asset or event.payoff != Payoff.LINEAR:
             return False
         # A lot of the base, in dollars per tick, must be what the settlement asset's smallest units say.
-        return (
-            event.tick_value * event.price_scale * 10**base.decimals == event.lot_size * 10**settlement.decimals
-        )
+        per_lot, units = event.lot_size * 10**settlement.decimals, 10**base.decimals
+        return bool(event.tick_value * event.price_scale * units == per_lot)
     if event.payoff == Payoff.LINEAR:
-        return event.tick_value * event.price_scale * UNDERLYING_UNITS == event.lot_size * 10**settlement.decimals
+        per_lot = event.lot_size * 10**settlement.decimals
+        return bool(event.tick_value * event.price_scale * UNDERLYING_UNITS == per_lot)
     if event.payoff == Payoff.INVERSE:
         return event.contract_value > 0
     return True
@@ -97,7 +96,11 @@ def instrument_listed(state: State, event: e.InstrumentListed, out: Outbox) -> R
         return Reason.UNKNOWN_UNDERLYING
     if event.settlement_asset not in facts.assets:
         return Reason.UNKNOWN_ASSET
-    if not 0 < event.tick_value <= MAX_VALUE or not 0 < event.lot_size <= MAX_VALUE or not 0 < event.price_scale <= MICRO:
+    if (
+        not 0 < event.tick_value <= MAX_VALUE
+        or not 0 < event.lot_size <= MAX_VALUE
+        or not 0 < event.price_scale <= MICRO
+    ):
         return Reason.VALUE_OUT_OF_RANGE
     if not 0 <= event.contract_value <= MAX_VALUE or MICRO % event.price_scale:
         return Reason.VALUE_OUT_OF_RANGE
@@ -210,8 +213,10 @@ def account_changed(state: State, event: e.AccountChanged, out: Outbox) -> Reaso
         return Reason.UNKNOWN_PROFILE
     if not 0 <= event.effective <= MAX_TIME:
         return Reason.TIME_OUT_OF_RANGE
-    if state.mark and event.effective < state.time + state.parameter(Parameter.NOTICE) and (
-        event.profile != state.accounts.profile[event.account]
+    if (
+        state.mark
+        and event.effective < state.time + state.parameter(Parameter.NOTICE)
+        and (event.profile != state.accounts.profile[event.account])
     ):
         return Reason.PARAMETER_TOO_SOON
     schedule(state, event, event.effective)
@@ -241,5 +246,3 @@ def account_linked(state: State, event: e.AccountLinked, out: Outbox) -> Reason:
     if state.accounts.owned[event.account]:
         out.emit(AccountRegistered(index=out.index, account=event.account))
     return Reason.NONE
-
-

@@ -192,6 +192,8 @@ class ShardEntry:
     shard: int
     runs: tuple[IndexedRun, ...]
     reason: Reason = Reason.NONE
+    source: int = 0
+    """who sent the entry: what it may say depends on it"""
 
 
 @dataclass(slots=True)
@@ -208,7 +210,7 @@ class SplitState:
         return cls([0] * shards)
 
 
-def split(state: SplitState, n: int, runs: Sequence[Run], shard_of: ShardOf) -> tuple[ShardEntry, ...]:
+def split(state: SplitState, n: int, runs: Sequence[Run], shard_of: ShardOf, source: int) -> tuple[ShardEntry, ...]:
     """An entry's rows for each shard that gets any, shards ascending; the state moves on in place.
 
     `shard_of` is the shard of each account number; the house's own and those past its end are shard 0's. A row goes to
@@ -220,7 +222,7 @@ def split(state: SplitState, n: int, runs: Sequence[Run], shard_of: ShardOf) -> 
     starts = np.cumsum([0, *(len(run.rows) for run in runs)]).tolist()
     if shards == 1:
         whole = tuple(IndexedRun(run.message, run.rows, _positions(a, b)) for run, a, b in _placed(runs, starts))
-        return (_sent(state, n, 0, whole),) if whole else ()
+        return (_sent(state, n, 0, whole, source),) if whole else ()
     masks = [_masks(run, shard_of, shards) for run in runs]
     if any((run.rows["flags"] & ev.LINKED).any() for run in runs):
         masks = _joined(runs, masks, starts)
@@ -235,20 +237,20 @@ def split(state: SplitState, n: int, runs: Sequence[Run], shard_of: ShardOf) -> 
             elif len(picked):
                 mine.append(_picked(run, picked, a))
         if mine:
-            parts.append(_sent(state, n, shard, tuple(mine)))
+            parts.append(_sent(state, n, shard, tuple(mine), source))
     return tuple(parts)
 
 
-def refused(state: SplitState, n: int, reason: Reason) -> ShardEntry:
+def refused(state: SplitState, n: int, reason: Reason, source: int = 0) -> ShardEntry:
     """Entry n for shard 0 where its body cannot be read; the state moves on in place."""
-    return _sent(state, n, 0, (), reason)
+    return _sent(state, n, 0, (), source, reason)
 
 
 def _sent(
-    state: SplitState, n: int, shard: int, runs: tuple[IndexedRun, ...], reason: Reason = Reason.NONE
+    state: SplitState, n: int, shard: int, runs: tuple[IndexedRun, ...], source: int, reason: Reason = Reason.NONE
 ) -> ShardEntry:
     previous, state.sent[shard] = state.sent[shard], n
-    return ShardEntry(n, previous, shard, runs, reason)
+    return ShardEntry(n, previous, shard, runs, reason, source)
 
 
 def _placed(runs: Sequence[Run], starts: list[int]) -> list[tuple[Run, int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +52,7 @@ def settle_positions(
     Returns the number of rows and the sum of the positions' values at the price.
     """
     rows = 0
-    values = np.int64(0)
+    values: Any = np.int64(0)
     asset = market.settlement[instrument]
     for k in range(len(accounts)):
         account = accounts[k]
@@ -69,7 +69,7 @@ def settle_positions(
             market.contract_value[instrument],
         )
         cash = value if mode == EXERCISE else value - cost
-        paid = np.int64(0)
+        paid: Any = np.int64(0)
         if market.kind[instrument] == _PERP:
             paid = funding_due(quantity, market.funding[instrument] - pool.funding[p])
             pool.funding[p] = market.funding[instrument]
@@ -269,5 +269,3 @@ def fee_due(state: State, event: e.FeeCharged, out: Outbox) -> None:
     """Collect a fee that fell due."""
     state.accounts.fees_due[event.account] -= event.amount
     post(state, out, PostingKind.FEE_DUE, 0, event.account, int(House.FEES), event.amount)
-
-

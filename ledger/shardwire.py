@@ -28,6 +28,7 @@ class ShardHeader:
     shard: U16
     reason: Reason
     """not NONE: the entry's body cannot be read, and no runs follow"""
+    source: U32
     runs: U32
     rows: U32
     n: U64
@@ -59,7 +60,7 @@ def encode_shard(entry: ShardEntry) -> bytes:
             parts += _encoded(run.message.template, run.rows[first : first + MAX_RUN_ROWS])
             runs += 1
     rows = sum(len(run.rows) for run in entry.runs)
-    values = (entry.shard, int(entry.reason), runs, rows, entry.n, entry.previous)
+    values = (entry.shard, int(entry.reason), entry.source, runs, rows, entry.n, entry.previous)
     try:
         header = np.array([values], _HEADER.dtype)
     except OverflowError as error:
@@ -81,7 +82,7 @@ def decode_shard(data: bytes | memoryview) -> ShardEntry:
     reason = header["reason"]
     if reason not in Reason.__members__.values():
         raise WireError(Reason.UNKNOWN_ENUM_VALUE, 0, f"reason {reason}")
-    return ShardEntry(header["n"], header["previous"], header["shard"], runs, Reason(reason))
+    return ShardEntry(header["n"], header["previous"], header["shard"], runs, Reason(reason), header["source"])
 
 
 def _encoded(template: int, rows: Rows) -> list[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -13,11 +13,9 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 def compiled(function: Kernel) -> Kernel:
     """The function as a native kernel with the same signature. Integer division is Python's; overflow wraps unchecked,
     so a kernel states the bounds that keep it from happening."""
-    kernel: Kernel = numba.njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)(function)
-    return kernel
+    return cast(Kernel, numba.njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)(function))
 
 
 def inlined(function: Kernel) -> Kernel:
     """A small piece of a kernel, always built into its callers."""
-    kernel: Kernel = numba.njit(inline="always", nogil=True, error_model="numpy", boundscheck=False)(function)
-    return kernel
+    return cast(Kernel, numba.njit(inline="always", nogil=True, error_model="numpy", boundscheck=False)(function))

@@ -23,7 +23,7 @@ from schemas.kinds import (
     Style,
     WithdrawalDecision,
 )
-from schemas.message import I64, U8, U16, U32, U64, Bytes32, Catalogue, I64x16, Text8, Text24, Text128, Time
+from schemas.message import I64, U8, U16, U32, U64, Bytes32, Catalogue, I64x16, Text8, Text24, Text128, Time, define
 
 LINKED: Final = 1
 EVENTS: Final = Catalogue()
@@ -31,7 +31,7 @@ EVENTS: Final = Catalogue()
 # --- what exists: assets, underlyings, instruments, accounts ---------------------------------------------------------
 
 
-@EVENTS.define(10)
+@define(EVENTS, 10)
 class AssetListed:
     """An asset that may be deposited and settled in. Asset 0 is the dollar: what equity is counted in, never cut."""
 
@@ -44,7 +44,7 @@ class AssetListed:
     symbol: Text8
 
 
-@EVENTS.define(11)
+@define(EVENTS, 11)
 class UnderlyingListed:
     """A price that instruments follow, with the bounds an oracle's price must lie in (micro-dollars)."""
 
@@ -56,7 +56,7 @@ class UnderlyingListed:
     symbol: Text8
 
 
-@EVENTS.define(12)
+@define(EVENTS, 12)
 class InstrumentListed:
     """An instrument, from `effective` on.
 
@@ -87,7 +87,7 @@ class InstrumentListed:
     symbol: Text24
 
 
-@EVENTS.define(13)
+@define(EVENTS, 13)
 class InstrumentStatusChanged:
     """Halt, resume, reduce-only or delist an instrument, from `effective` on."""
 
@@ -98,7 +98,7 @@ class InstrumentStatusChanged:
     effective: Time
 
 
-@EVENTS.define(14)
+@define(EVENTS, 14)
 class IndexChanged:
     """What an underlying's index is made of, from `effective` on: one source and its weight; weight 0 removes it."""
 
@@ -110,7 +110,7 @@ class IndexChanged:
     effective: Time
 
 
-@EVENTS.define(15)
+@define(EVENTS, 15)
 class AccountOpened:
     """An account: its member, its owner, whose assets it holds, and the margin profile that judges it."""
 
@@ -126,7 +126,7 @@ class AccountOpened:
     name: Text24
 
 
-@EVENTS.define(16)
+@define(EVENTS, 16)
 class AccountChanged:
     """An account's status or margin profile changed by the clearinghouse, from `effective` on."""
 
@@ -138,7 +138,7 @@ class AccountChanged:
     effective: Time
 
 
-@EVENTS.define(17)
+@define(EVENTS, 17)
 class AccountLinked:
     """Two accounts that are looked at together; `removed` 1 ends the link."""
 
@@ -153,7 +153,7 @@ class AccountLinked:
 # --- what customers and exchanges do ----------------------------------------------------------------------------------
 
 
-@EVENTS.define(20)
+@define(EVENTS, 20)
 class Deposited:
     """An amount arrived at the custodian for an account."""
 
@@ -165,7 +165,7 @@ class Deposited:
     amount: I64
 
 
-@EVENTS.define(21)
+@define(EVENTS, 21)
 class WithdrawalRequested:
     """An account wants an amount out; the next mark approves or refuses it."""
 
@@ -177,7 +177,7 @@ class WithdrawalRequested:
     amount: I64
 
 
-@EVENTS.define(22)
+@define(EVENTS, 22)
 class WithdrawalDecided:
     """The custodian paid an approved withdrawal out, or returned it."""
 
@@ -188,7 +188,7 @@ class WithdrawalDecided:
     time: Time
 
 
-@EVENTS.define(23, linkable=True)
+@define(EVENTS, 23, linkable=True)
 class Trade:
     """A match, novated into two legs. A strategy of several legs is a chain of linked trades.
 
@@ -209,7 +209,7 @@ class Trade:
     seller_fee: I64
 
 
-@EVENTS.define(24, linkable=True)
+@define(EVENTS, 24, linkable=True)
 class TradeReversed:
     """A bust: the trade's fields as they were; the legs are posted the other way round and the fees paid back."""
 
@@ -226,7 +226,7 @@ class TradeReversed:
     seller_fee: I64
 
 
-@EVENTS.define(25)
+@define(EVENTS, 25)
 class OrderOpened:
     """An order rests at a venue; `quantity` is signed (buy > 0). It counts in the initial margin until it is gone."""
 
@@ -240,7 +240,7 @@ class OrderOpened:
     price: I64
 
 
-@EVENTS.define(26)
+@define(EVENTS, 26)
 class OrderChanged:
     """What rests of an order now (after a fill or an amendment)."""
 
@@ -252,7 +252,7 @@ class OrderChanged:
     price: I64
 
 
-@EVENTS.define(27)
+@define(EVENTS, 27)
 class OrderCancelled:
     """An order is gone."""
 
@@ -262,7 +262,7 @@ class OrderCancelled:
     order: U64
 
 
-@EVENTS.define(28)
+@define(EVENTS, 28)
 class FeeCharged:
     """A fee in dollars that falls due: it lowers equity at once and is posted at the first mark at or past `effective`."""
 
@@ -276,7 +276,7 @@ class FeeCharged:
 # --- what oracles and the risk council say ----------------------------------------------------------------------------
 
 
-@EVENTS.define(30)
+@define(EVENTS, 30)
 class OraclePrice:
     """One source's price of an underlying in an oracle round, micro-dollars; half of `ask - bid` is its uncertainty."""
 
@@ -290,7 +290,7 @@ class OraclePrice:
     ask: I64
 
 
-@EVENTS.define(31)
+@define(EVENTS, 31)
 class OracleVolatility:
     """One point of an implied volatility surface: at a strike (micro-dollars) of an expiry, in millionths."""
 
@@ -303,7 +303,7 @@ class OracleVolatility:
     volatility: I64
 
 
-@EVENTS.define(32)
+@define(EVENTS, 32)
 class OracleForward:
     """The forward of an underlying for an expiry, micro-dollars; expiry 0 is the perp."""
 
@@ -315,7 +315,7 @@ class OracleForward:
     price: I64
 
 
-@EVENTS.define(33)
+@define(EVENTS, 33)
 class OracleAssetPrice:
     """What one whole unit of an asset is worth, micro-dollars."""
 
@@ -326,7 +326,7 @@ class OracleAssetPrice:
     price: I64
 
 
-@EVENTS.define(34)
+@define(EVENTS, 34)
 class FundingRate:
     """A perp's funding for the interval that ends at `effective`, 10^-9 of the mark; longs pay a positive rate."""
 
@@ -337,7 +337,7 @@ class FundingRate:
     rate: I64
 
 
-@EVENTS.define(35)
+@define(EVENTS, 35)
 class SettlementPrice:
     """A settlement price in ticks, averaged over a window from a number of sources.
 
@@ -358,7 +358,7 @@ class SettlementPrice:
     price: I64
 
 
-@EVENTS.define(36)
+@define(EVENTS, 36)
 class ParameterChanged:
     """A parameter's new value from `effective` on; earlier than the notice period allows it is refused."""
 
@@ -370,7 +370,7 @@ class ParameterChanged:
     value: I64
 
 
-@EVENTS.define(37)
+@define(EVENTS, 37)
 class ProfileText:
     """A piece of a margin profile's TOML text; pieces come in order."""
 
@@ -381,7 +381,7 @@ class ProfileText:
     text: Text128
 
 
-@EVENTS.define(38)
+@define(EVENTS, 38)
 class ProfilePublished:
     """A margin profile is whole: its number of pieces and the SHA-256 of its text."""
 
@@ -396,7 +396,7 @@ class ProfilePublished:
 # --- market facts the pricer computed, and the mark that puts them in force -------------------------------------------
 
 
-@EVENTS.define(40)
+@define(EVENTS, 40)
 class InstrumentMark:
     """An instrument's mark (ticks) and its dollar delta per lot (2^-ARRAY_EXPONENT micro-dollars) in a market."""
 
@@ -407,7 +407,7 @@ class InstrumentMark:
     delta: I64
 
 
-@EVENTS.define(41)
+@define(EVENTS, 41)
 class AssetMark:
     """An asset's price in a market: micro-dollars for one whole unit."""
 
@@ -417,7 +417,7 @@ class AssetMark:
     price: I64
 
 
-@EVENTS.define(45)
+@define(EVENTS, 45)
 class UnderlyingMark:
     """An underlying's price in a market, micro-dollars."""
 
@@ -427,7 +427,7 @@ class UnderlyingMark:
     price: I64
 
 
-@EVENTS.define(42)
+@define(EVENTS, 42)
 class RiskArray:
     """Sixteen scenarios of one instrument's risk array under one profile.
 
@@ -442,7 +442,7 @@ class RiskArray:
     losses: I64x16
 
 
-@EVENTS.define(43)
+@define(EVENTS, 43)
 class MarketClosed:
     """A market is whole: the number of its rows and the SHA-256 over them in order."""
 
@@ -452,7 +452,7 @@ class MarketClosed:
     digest: Bytes32
 
 
-@EVENTS.define(44)
+@define(EVENTS, 44)
 class Mark:
     """From here on value with this market; numbers are dense and time never falls."""
 
@@ -465,7 +465,7 @@ class Mark:
 # --- default management ------------------------------------------------------------------------------------------------
 
 
-@EVENTS.define(50)
+@define(EVENTS, 50)
 class LiquidationPlanned:
     """Sell (quantity < 0) or buy this much of a liquidating account's position by Dutch auction.
 
@@ -483,7 +483,7 @@ class LiquidationPlanned:
     floor: I64
 
 
-@EVENTS.define(51)
+@define(EVENTS, 51)
 class Bid:
     """A liquidator takes up to `quantity` (signed as its own leg) of an auction at its price now or better."""
 
@@ -497,7 +497,7 @@ class Bid:
     price: I64
 
 
-@EVENTS.define(52)
+@define(EVENTS, 52)
 class Awarded:
     """A bid won: both legs are posted at `price` and the bid's reservation ends. `quantity` 0 only ends it.
 
@@ -514,7 +514,7 @@ class Awarded:
     price: I64
 
 
-@EVENTS.define(53)
+@define(EVENTS, 53)
 class AuctionEnded:
     """The auction is over, sold or not."""
 
@@ -523,7 +523,7 @@ class AuctionEnded:
     auction: U64
 
 
-@EVENTS.define(54)
+@define(EVENTS, 54)
 class DeleveragingCalled:
     """Nobody bought and the fund cannot carry it: every shard names its candidates on the other side.
 
@@ -538,7 +538,7 @@ class DeleveragingCalled:
     price: I64
 
 
-@EVENTS.define(55)
+@define(EVENTS, 55)
 class Deleveraged:
     """A ranked counterparty's position is closed against the failing account's at the bankruptcy price.
 
@@ -554,7 +554,7 @@ class Deleveraged:
     price: I64
 
 
-@EVENTS.define(56)
+@define(EVENTS, 56)
 class FundContributed:
     """Money for the insurance fund: from a backer, or from the clearinghouse's own capital (`own` 1)."""
 
@@ -566,7 +566,7 @@ class FundContributed:
     amount: I64
 
 
-@EVENTS.define(57)
+@define(EVENTS, 57)
 class FundPaid:
     """The fund covers this much of an account's deficit."""
 
@@ -577,7 +577,7 @@ class FundPaid:
     amount: I64
 
 
-@EVENTS.define(58)
+@define(EVENTS, 58)
 class CapitalContributed:
     """The clearinghouse puts own capital in."""
 

@@ -7,12 +7,12 @@ An outcome is named by the entry's n, the event's `index` within it and, where t
 from typing import Final
 
 from schemas.kinds import ClosingReason, LegKind, Parameter, PostingKind, Reason, Rung
-from schemas.message import I64, U8, U16, U32, U64, Bytes32, Catalogue
+from schemas.message import I64, U8, U16, U32, U64, Bytes32, Catalogue, define
 
 OUTCOMES: Final = Catalogue()
 
 
-@OUTCOMES.define(100)
+@define(OUTCOMES, 100)
 class LegPosted:
     """A leg of a trade, posted. Its postings, each against the house account named:
 
@@ -39,7 +39,7 @@ class LegPosted:
     position: I64
 
 
-@OUTCOMES.define(101)
+@define(OUTCOMES, 101)
 class Posted:
     """An amount moved from one account to another. `reference` names what it belongs to (deposit, withdrawal, instrument)."""
 
@@ -52,7 +52,7 @@ class Posted:
     amount: I64
 
 
-@OUTCOMES.define(102)
+@define(OUTCOMES, 102)
 class Rejected:
     """An event refused; nothing but its source's number changed."""
 
@@ -62,7 +62,7 @@ class Rejected:
     account: U32
 
 
-@OUTCOMES.define(103)
+@define(OUTCOMES, 103)
 class PositionSettled:
     """A position paid variation, or was exercised and closed (`closed` 1), at a settlement price.
 
@@ -80,7 +80,7 @@ class PositionSettled:
     funding: I64
 
 
-@OUTCOMES.define(104)
+@define(OUTCOMES, 104)
 class RungChanged:
     """An account's rung of the health ladder changed at a mark. Micro-dollars."""
 
@@ -96,7 +96,7 @@ class RungChanged:
     initial: I64
 
 
-@OUTCOMES.define(105)
+@define(OUTCOMES, 105)
 class LiquidationDue:
     """An account in liquidation at a mark; its positions and balances follow. Micro-dollars."""
 
@@ -109,7 +109,7 @@ class LiquidationDue:
     initial: I64
 
 
-@OUTCOMES.define(106)
+@define(OUTCOMES, 106)
 class LiquidationPosition:
     """A position of an account in liquidation."""
 
@@ -120,7 +120,7 @@ class LiquidationPosition:
     cost: I64
 
 
-@OUTCOMES.define(107)
+@define(OUTCOMES, 107)
 class LiquidationBalance:
     """A balance of an account in liquidation."""
 
@@ -130,7 +130,7 @@ class LiquidationBalance:
     balance: I64
 
 
-@OUTCOMES.define(108)
+@define(OUTCOMES, 108)
 class OrderClosed:
     """The clearinghouse ended an order: the venue must take it off its book."""
 
@@ -140,7 +140,7 @@ class OrderClosed:
     order: U64
 
 
-@OUTCOMES.define(109)
+@define(OUTCOMES, 109)
 class AuctionOpened:
     """A Dutch auction is open for this much (signed as the account's leg), clipped to the position found."""
 
@@ -155,7 +155,7 @@ class AuctionOpened:
     floor: I64
 
 
-@OUTCOMES.define(110)
+@define(OUTCOMES, 110)
 class AuctionClosed:
     """An auction is over; `remaining` is what was not sold."""
 
@@ -166,7 +166,7 @@ class AuctionClosed:
     remaining: I64
 
 
-@OUTCOMES.define(111)
+@define(OUTCOMES, 111)
 class BidReserved:
     """A bid's margin is reserved in the bidder's shard; the award may follow."""
 
@@ -179,7 +179,7 @@ class BidReserved:
     price: I64
 
 
-@OUTCOMES.define(112)
+@define(OUTCOMES, 112)
 class DeficitFound:
     """An account holds nothing more to sell and owes this much (a positive amount) of an asset."""
 
@@ -190,7 +190,7 @@ class DeficitFound:
     amount: I64
 
 
-@OUTCOMES.define(113)
+@define(OUTCOMES, 113)
 class DeleveragingCandidate:
     """A position on the other side of a deleveraging call, with what it is ranked by (profit x leverage, millionths)."""
 
@@ -202,7 +202,7 @@ class DeleveragingCandidate:
     score: I64
 
 
-@OUTCOMES.define(114)
+@define(OUTCOMES, 114)
 class WithdrawalAnswered:
     """A withdrawal approved (`reason` NONE) or refused at a mark."""
 
@@ -214,7 +214,7 @@ class WithdrawalAnswered:
     amount: I64
 
 
-@OUTCOMES.define(115)
+@define(OUTCOMES, 115)
 class ParameterApplied:
     """A parameter change took effect at a mark."""
 
@@ -225,7 +225,7 @@ class ParameterApplied:
     after: I64
 
 
-@OUTCOMES.define(116)
+@define(OUTCOMES, 116)
 class FundingIndexed:
     """A perp's cumulative funding index moved (millionths of a smallest unit per lot)."""
 
@@ -235,7 +235,7 @@ class FundingIndexed:
     cumulative: I64
 
 
-@OUTCOMES.define(117)
+@define(OUTCOMES, 117)
 class NetPosition:
     """What a shard's clearinghouse account holds of an instrument at a mark; over all shards it sums to zero."""
 
@@ -246,7 +246,7 @@ class NetPosition:
     """sum of the shard's accounts' costs in the settlement asset"""
 
 
-@OUTCOMES.define(118)
+@define(OUTCOMES, 118)
 class HouseBalance:
     """A house account's balance in a shard at a mark."""
 
@@ -256,7 +256,7 @@ class HouseBalance:
     balance: I64
 
 
-@OUTCOMES.define(119)
+@define(OUTCOMES, 119)
 class MarkDone:
     """A shard has answered a mark: `Done(m)`. Sums over its accounts in micro-dollars, and a digest of its books."""
 
@@ -271,7 +271,7 @@ class MarkDone:
     initial: I64
 
 
-@OUTCOMES.define(120)
+@define(OUTCOMES, 120)
 class SnapshotTaken:
     """The SHA-256 of a shard's whole state after this entry."""
 
@@ -279,7 +279,7 @@ class SnapshotTaken:
     digest: Bytes32
 
 
-@OUTCOMES.define(121)
+@define(OUTCOMES, 121)
 class AccountRegistered:
     """An account was opened, changed or linked."""
 
@@ -287,7 +287,7 @@ class AccountRegistered:
     account: U32
 
 
-@OUTCOMES.define(122)
+@define(OUTCOMES, 122)
 class OracleAccepted:
     """An underlying's last good price, micro-dollars."""
 
@@ -297,7 +297,7 @@ class OracleAccepted:
     price: I64
 
 
-@OUTCOMES.define(123)
+@define(OUTCOMES, 123)
 class DeficitCovered:
     """The fund paid; `remaining` is what is still owed."""
 

@@ -64,9 +64,7 @@ ALLOWED: Final[Mapping[int, frozenset[type[Any]]]] = MappingProxyType(
             }
         ),
         Role.CUSTODIAN: frozenset({e.Deposited, e.WithdrawalDecided}),
-        Role.PRICER: frozenset(
-            {e.InstrumentMark, e.AssetMark, e.UnderlyingMark, e.RiskArray, e.MarketClosed, e.Mark}
-        ),
+        Role.PRICER: frozenset({e.InstrumentMark, e.AssetMark, e.UnderlyingMark, e.RiskArray, e.MarketClosed, e.Mark}),
         Role.DESK: frozenset(
             {e.LiquidationPlanned, e.Awarded, e.AuctionEnded, e.DeleveragingCalled, e.Deleveraged, e.FundPaid}
         ),

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ledger.chain import JOURNAL_GENESIS, link
+from ledger.chain import JOURNAL_GENESIS, link, link_numbered, outcomes_genesis
 from ledger.conservation import books, check_books
 from ledger.fold import fold, took_snapshot
 from ledger.journal.outcomes import OutcomeLog
@@ -74,24 +74,20 @@ def snapshot_path(directory: Path, shard: int, n: int) -> Path:
     return directory / SNAPSHOTS / f"{shard:03d}-{n:012d}.snapshot"
 
 
-@dataclass(slots=True)
-class Heads:
-    """The tamper evidence as it grows: hash chains of the journal and of each shard's outcomes, and the Merkle log."""
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is published of a history, to be held by somebody else: with it any change before it is found."""
 
-    journal: bytes
-    merkle: Frontier
-    size: int = 0
-
-    def append(self, data: bytes) -> None:
-        """Take in the journal's next entry."""
-        self.journal = link(self.journal, data)
-        self.merkle = appended(self.merkle, leaf_hash(data))
-        self.size += 1
-
-
-def first_heads() -> Heads:
-    """The heads of an empty journal."""
-    return Heads(JOURNAL_GENESIS, Frontier())
+    entries: int
+    """entries in the journal"""
+    n: int
+    """the last number given"""
+    journal: str
+    """hash chain over the entries, hex"""
+    merkle: str
+    """RFC 6962 root over the entries, hex"""
+    outcomes: tuple[str, ...]
+    """hash chain over each shard's outcomes, hex"""
 
 
 class Clearing:
@@ -106,17 +102,34 @@ class Clearing:
             genesis(shard, settings.shards, self.shard_of, accounts=max(64, settings.accounts))
             for shard in range(settings.shards)
         ]
+        self._journal = JOURNAL_GENESIS
+        self._merkle = Frontier()
+        self._outcomes = [outcomes_genesis(shard) for shard in range(settings.shards)]
+
+    def head(self) -> Head:
+        """The head after the last entry taken."""
+        return Head(
+            entries=self._merkle.size,
+            n=self.sequence.n,
+            journal=self._journal.hex(),
+            merkle=root(self._merkle).hex(),
+            outcomes=tuple(chain.hex() for chain in self._outcomes),
+        )
 
     def take(self, offset: int, data: bytes) -> list[tuple[ShardEntry, bytes]]:
         """Number, split and fold the journal's entry at an offset; returns each shard's outcomes. Repeats, gaps and
         unreadable bytes give none."""
+        self._journal = link(self._journal, data)
+        self._merkle = appended(self._merkle, leaf_hash(data))
         told = number(self.sequence, offset, data)
         if not isinstance(told, Numbered):
             return []
-        return [
-            (part, fold(self.states[part.shard], part, snapshot_every=self.settings.snapshot_every))
-            for part in self.parts(told)
-        ]
+        results = []
+        for part in self.parts(told):
+            outcomes = fold(self.states[part.shard], part, snapshot_every=self.settings.snapshot_every)
+            self._outcomes[part.shard] = link_numbered(self._outcomes[part.shard], part.n, outcomes)
+            results.append((part, outcomes))
+        return results
 
     def parts(self, told: Numbered) -> tuple[ShardEntry, ...]:
         """A numbered entry split over the shards."""
@@ -138,7 +151,6 @@ class Lockstep:
         self.clearing = Clearing(settings)
         self.journal = SqliteJournal(directory / JOURNAL)
         self.log = OutcomeLog(directory / OUTCOME_LOG)
-        self.heads = first_heads()
         self._at = 0
         self._end = self.journal.end()
         self._stored: Iterator[tuple[int, bytes]] = self.journal.read(0, self._end)
@@ -174,7 +186,6 @@ class Lockstep:
         data = encode_entry(source, sequence, runs)
         offset = self._append(data)
         self._last[source] = sequence
-        self.heads.append(data)
         before = [state.n for state in self.clearing.states]
         results = self.clearing.take(offset, data)
         self.log.put_many([(part.n, part.shard, outcomes) for part, outcomes in results])
@@ -202,18 +213,16 @@ class Lockstep:
         return self.journal.append(data)
 
     def _publish(self) -> None:
-        head = {
-            "entries": self.heads.size,
-            "n": self.clearing.sequence.n,
-            "journal": self.heads.journal.hex(),
-            "merkle": root(self.heads.merkle).hex(),
-            "outcomes": [self.log.head(shard).hex() for shard in range(self.clearing.settings.shards)],
-        }
-        self._heads_file.write(json.dumps(head) + "\n")
+        self._heads_file.write(json.dumps(asdict(self.clearing.head())) + "\n")
         self._heads_file.flush()
 
     def _check(self, runs: Sequence[Run]) -> None:
-        told = [message_of(run.message, row) for run in runs if run.message.cls in (NetPosition, HouseBalance) for row in run.rows]
+        told = [
+            message_of(run.message, row)
+            for run in runs
+            if run.message.cls in (NetPosition, HouseBalance)
+            for row in run.rows
+        ]
         if not any(run.message.cls is MarkDone for run in runs):
             return
         assets = {number: listed.settlement_asset for number, listed in self.state.facts.instruments.items()}
@@ -241,5 +250,3 @@ def _bounded(runs: Sequence[Run]) -> Iterator[list[Run]]:
                 waiting, size = [], 0
     if waiting:
         yield waiting
-
-
