@@ -20,7 +20,8 @@ _CANCELS: Final = 1e-4
 """a time value below this part of the smaller of forward and strike loses too many digits as a plain difference"""
 _WIDEST: Final = 40.0
 """a deviation at which no double is left between the time value and its bound"""
-_CLOSE: Final = 1e-14
+_CLOSE: Final = 1e-12
+"""a step this small, relative: Newton's error is its square"""
 _MOST_STEPS: Final = 100
 
 

@@ -111,11 +111,10 @@ def test_a_perp_and_a_spot_follow_their_own_prices():
 
 
 def test_a_spot_s_loss_is_measured_from_its_asset_s_recorded_price():
-    odd = ASSETS | {COIN: Asset(50_000.0000004, 8, BTC)}
-    one = priced(SPOT, assets=odd)
-    assert one.mark.tolist() == [5_000_000]
-    assert one.reference[0] / 100 == 50_000.0
-    assert losses(SPOT, DOWN, assets=odd) == [quanta(Fraction("0.49999999996"))]
+    # marked 50,000.00 as an instrument, recorded as 50,000.003400 as an asset, worth 45,000.00306036 after
+    odd = ASSETS | {COIN: Asset(50_000.0034004, 8, BTC)}
+    assert priced(SPOT, assets=odd).mark.tolist() == [5_000_000]
+    assert losses(SPOT, DOWN, assets=odd) == [quanta("0.500000033964")]
 
 
 def test_an_inverse_long_is_worth_coins_at_the_coin_s_moved_price():
@@ -232,6 +231,10 @@ def test_a_premium_held_in_the_coin_loses_the_coin_s_move_too():
     coins = 10 * 1e-8
     assert losses(held, DOWN)[0] == pytest.approx((mark * 50_000 - after * 45_000) * coins * 1.024e9, abs=4)
     assert losses(margined, DOWN)[0] == pytest.approx((mark - after) * 45_000 * coins * 1.024e9, abs=4)
+    per_dollar = 100 * coins * 50_000 * 1.024e9
+    lean, cost = (int(priced(one).delta[0]) for one in (margined, held))
+    value = quantlib(Right.CALL, 52_000, 50_500.004, 0.7, 30 / 365)
+    assert cost - lean == pytest.approx(value * per_dollar, rel=1e-9)
     assert losses(replace(held, settlement_asset=USD), DOWN) == losses(replace(margined, settlement_asset=USD), DOWN)
 
 
@@ -353,6 +356,9 @@ def test_scenarios_that_cannot_be_run_are_named():
         losses(FUTURE, span16(3, 0.3), ranges={BTC: Ranges(0.4)})
     with pytest.raises(LossTooLargeError, match=r"instrument 0 loses -4\.545e\+06 dollars a lot in price\+9"):
         losses(replace(FUTURE, tick_value=100_000), linear([0.1, 9.0]))
+    far = replace(INVERSE, contract_value=10**16)
+    with pytest.raises(LossTooLargeError, match=r"instrument 0 loses 9e\+06 dollars"):
+        losses(far, linear([-0.9]), assets=ASSETS | {COIN: Asset(50_000.0, 8)})
     with pytest.raises(LossTooLargeError, match="instrument 0"):
         risk = priced(replace(FUTURE, tick_value=100_000))
         delta_rows(risk, linear([9.0]), RANGES)

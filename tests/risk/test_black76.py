@@ -96,6 +96,15 @@ def test_sixty_digits_agree_far_out_of_the_money(call, steps, volatility, years,
             assert relative(ours[i], truth[i]) < TOLERANCE, NAMES[i]
 
 
+@pytest.mark.parametrize("steps", [-37, -30, -20, -10, -6, -4, -3, -1, -0.1, 0])
+def test_the_smallest_deviation_keeps_its_digits(steps):
+    # an hour at 5 %: what is left of the difference of two terms is a hundred thousandth of each
+    forward = float(STRIKE * np.exp(steps * 0.05 * np.sqrt(1 / 8766)))
+    truth = exact(True, forward, 0.05, 1 / 8766, 0.0)
+    ours = black76.greeks(True, forward, STRIKE, 0.05, 1 / 8766)
+    assert [relative(ours[i], truth[i]) < TOLERANCE for i in range(6)] == [True] * 6
+
+
 @settings(deadline=None)
 @given(
     forward=st.floats(1e-3, 1e7),
@@ -182,6 +191,15 @@ def test_the_implied_volatility_prices_back(call, moneyness, volatility, years, 
     out = moneyness <= 1 if call else moneyness >= 1
     if out and premium > 1e-280:
         assert implied == pytest.approx(volatility, rel=1e-11)
+
+
+def test_the_implied_volatility_is_found_in_a_dozen_steps(monkeypatch):
+    monkeypatch.setattr(black76, "_MOST_STEPS", 12)
+    call, moneyness, volatility, years, _ = (np.array(column) for column in zip(*GRID, strict=True))
+    premium = black76.price(call, moneyness, 1.0, volatility, years)
+    told = (premium > 1e-280) & np.where(call, moneyness <= 1, moneyness >= 1)
+    implied = black76.implied_volatility(call[told], moneyness[told], 1.0, premium[told], years[told])
+    assert implied == pytest.approx(volatility[told], rel=1e-11)
 
 
 def test_the_implied_volatility_reads_from_one_premium_to_the_bound():
