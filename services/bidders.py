@@ -25,8 +25,8 @@ _NUMBERS: Final = 1_000_000
 class Offer:
     """An open auction as bidders see it.
 
-    `remaining` is signed as the failing account's leg (it sells: < 0), `price` and `mark` are ticks now, `margin` is how
-    much initial margin one lot takes of a bidder, micro-dollars.
+    `remaining` is signed as the failing account's leg (it sells: < 0), `price` and `mark` are ticks now, `margin` is
+    the initial margin that one lot takes of a bidder, micro-dollars.
     """
 
     auction: int
@@ -53,8 +53,8 @@ def discount(offer: Offer) -> int:
 def bids(offers: Sequence[Offer], room: Mapping[int, int], seed: int, mark: int, time: int) -> tuple[Bid, ...]:
     """The liquidators' bids at a mark, the least demanding liquidator first on each auction.
 
-    `room` is each liquidator's equity less initial margin, micro-dollars by account; a bid takes `margin` of it for each
-    lot. What no room is left for, or whose discount is too small for all, gets no bid and waits for the next mark.
+    `room` is each liquidator's equity less initial margin, micro-dollars by account; a bid takes `margin` of it for
+    each lot. What no room is left for, or whose discount is too small for all, gets no bid and waits for the next mark.
     """
     left = {account: max(0, free) for account, free in room.items()}
     asked = sum(abs(offer.remaining) * offer.margin for offer in offers)

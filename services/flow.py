@@ -1,6 +1,6 @@
-"""What customers do at each step after the opening (trades, orders, deposits, withdrawals), and what the custodian does.
+"""What customers do at each step after the opening (trades, orders, deposits, withdrawals), and what their bank does.
 
-Pure functions of (seed, step) and what they are given: an order's change and end are found by drawing its opening again.
+Pure functions of (seed, step) and what they are given: an order's change and end are found by drawing it again.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ _CALM: Final = frozenset({Strategy.MARKET_MAKER, Strategy.COVERED_CALL, Strategy
 class Moment:
     """What customers see at a step.
 
-    Its number and time (microseconds), marks (ticks by instrument), prices (micro-dollars for a whole unit by asset) and
-    the accounts that may not open risk now.
+    Its number and time (microseconds), marks (ticks by instrument), prices (micro-dollars a whole unit by asset)
+    and the accounts that may not open risk now.
     """
 
     step: int

@@ -1,0 +1,394 @@
+"""A run's figures as one self-contained HTML page and as the table printed at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Final
+
+from rich.table import Table
+
+from schemas.limits import MICRO
+from schemas.units import format_time
+from services import charts
+from services.charts import dollars
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyFigures:
+    """What became of the accounts of one strategy; micro-dollars. `profit` is change of equity less net deposits."""
+
+    name: str
+    accounts: int
+    called: int
+    liquidated: int
+    deficits: int
+    profit: int
+    shortfall: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """An account that could not pay: what it owed when it held nothing more to sell, and who paid; micro-dollars."""
+
+    account: int
+    strategy: str
+    profile: str
+    time: int
+    owed: int
+    from_fund: int
+    from_deleveraging: int
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """How the losses of all liquidated accounts were carried, in the order of the waterfall; micro-dollars."""
+
+    from_accounts: int
+    from_fund: int
+    from_deleveraging: int
+    uncovered: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.from_accounts + self.from_fund + self.from_deleveraging + self.uncovered
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the risk council changed, and when it took effect (microseconds)."""
+
+    time: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The verdict of the replay in a fresh process, in its own words."""
+
+    agreed: bool
+    verdict: str
+
+
+@dataclass(frozen=True)
+class RunFigures:
+    """Everything the report shows.
+
+    Sequences over marks have one entry a mark: `times` in microseconds, money in micro-dollars. `calls` and
+    `liquidations` count accounts that entered that rung at the mark, `notional` is the value of positions closed by
+    awards and deleveraging. `prices` are micro-dollars by underlying, `volatility` millionths by underlying, at the money.
+    `own_figures`: the prices are the project's table, not the user's files.
+    """
+
+    title: str
+    seed: int
+    accounts: int
+    entries: int
+    events: int
+    outcomes: int
+    times: Sequence[int]
+    prices: Mapping[str, Sequence[int]]
+    volatility: Mapping[str, Sequence[int]]
+    equity: Sequence[int]
+    initial: Sequence[int]
+    maintenance: Sequence[int]
+    calls: Sequence[int]
+    liquidations: Sequence[int]
+    notional: Sequence[int]
+    fund: Sequence[int]
+    strategies: Sequence[StrategyFigures]
+    shortfalls: Sequence[Shortfall]
+    losses: Losses
+    audit: Audit
+    decisions: Sequence[Decision] = ()
+    rejections: Mapping[str, int] = field(default_factory=dict)
+    own_figures: bool = True
+
+
+SHOWN: Final = 10
+"""shortfalls in the page's table"""
+
+
+def _time(micros: int) -> str:
+    """To the minute: 2020-03-12 10:45."""
+    return format_time(micros)[:16].replace("T", " ")
+
+
+def headline(figures: RunFigures) -> list[tuple[str, str]]:
+    """The figures that the page and the printed table begin with: name, value."""
+    worst = max(figures.shortfalls, key=lambda one: (one.owed, -one.account), default=None)
+    return [
+        ("events", f"{figures.events:,}"),
+        ("accounts", f"{figures.accounts:,}"),
+        ("marks", f"{len(figures.times):,}"),
+        ("margin calls", f"{sum(figures.calls):,}"),
+        ("liquidations", f"{sum(figures.liquidations):,}"),
+        ("positions closed", dollars(sum(figures.notional))),
+        ("losses of liquidated accounts", dollars(figures.losses.total)),
+        ("paid by the fund", dollars(figures.losses.from_fund)),
+        ("taken by deleveraging", dollars(figures.losses.from_deleveraging)),
+        ("largest shortfall", f"{dollars(worst.owed)} (account {worst.account})" if worst else "none"),
+    ]
+
+
+def summary_table(figures: RunFigures) -> Table:
+    """The table printed when a run ends: the headline, the largest shortfalls, the audit's verdict."""
+    table = Table(title=figures.title, show_header=False, title_justify="left")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, value in headline(figures):
+        table.add_row(name, value)
+    table.add_section()
+    for one in _largest(figures.shortfalls)[:3]:
+        table.add_row(f"account {one.account}, {one.strategy}, {_time(one.time)}", f"owed {dollars(one.owed)}")
+    table.add_section()
+    colour = "green" if figures.audit.agreed else "red"
+    table.add_row("audit", f"[{colour}]{figures.audit.verdict}[/{colour}]")
+    return table
+
+
+def _largest(shortfalls: Sequence[Shortfall]) -> list[Shortfall]:
+    return sorted(shortfalls, key=lambda one: (-one.owed, one.account))
+
+
+def html(figures: RunFigures) -> str:
+    """The page. The same figures give the same bytes; it asks for nothing from anywhere."""
+    period = f"{_time(figures.times[0])} to {_time(figures.times[-1])} UTC" if figures.times else "no marks"
+    agreed = figures.audit.agreed
+    body = "\n".join(
+        [
+            f"<header><p class=eyebrow>Novate · clearing report</p><h1>{escape(figures.title)}</h1>",
+            f"<p class=period>{period} · {figures.accounts:,} accounts · seed {figures.seed}</p>",
+            f'<p class="verdict {"good" if agreed else "bad"}"><b>{"✓ Audit" if agreed else "✗ Audit"}</b> ',
+            f"{escape(figures.audit.verdict)}</p></header>",
+            _tiles(figures),
+            *(_sections(figures) if figures.times else []),
+            _strategies(figures.strategies),
+            _shortfalls(figures.shortfalls),
+            _decisions(figures.decisions),
+            _rejections(figures.rejections),
+            _method(own=figures.own_figures),
+        ]
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{escape(figures.title)} · Novate</title><style>{_STYLE}</style></head>\n"
+        f"<body><main>\n{body}\n</main></body></html>\n"
+    )
+
+
+def _tiles(figures: RunFigures) -> str:
+    tiles = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in headline(figures))
+    return f"<dl class=tiles>{tiles}</dl>"
+
+
+def _section(key: str, title: str, text: str, drawing: charts.Drawing, height: float = 1.0) -> str:
+    plot = charts.plot(key, title, text, drawing, height)
+    caption = f"<figcaption>{escape(text)}</figcaption>"
+    return f'<section id="{key}"><h2>{escape(title)}</h2><figure>{caption}{plot}</figure></section>'
+
+
+def _sections(figures: RunFigures) -> list[str]:
+    times = figures.times
+    indexed = {name: [100.0 * price / path[0] for price in path] for name, path in figures.prices.items()}
+    lows = ", ".join(f"{name} ${min(path) / MICRO:,.2f}" for name, path in figures.prices.items())
+    volatility = {name: [value / 10_000 for value in path] for name, path in figures.volatility.items()}
+    cover = min(
+        (
+            (equity / margin, at)
+            for equity, margin, at in zip(figures.equity, figures.maintenance, times, strict=True)
+            if margin
+        ),
+        default=None,
+    )
+    least = f" They were closest at {_time(cover[1])}: {cover[0]:.1f} times." if cover else ""
+    busiest = max(range(len(times)), key=lambda k: figures.liquidations[k])
+    losses = figures.losses
+    changes = [one.time for one in figures.decisions]
+    return [
+        _section(
+            "prices",
+            "Prices",
+            f"Each underlying's index price, opening = 100. Lowest: {lows}."
+            + (" Dotted: the risk council's changes." if changes else ""),
+            charts.lines(times, indexed, "", changes),
+        ),
+        _section(
+            "margin",
+            "Margin against equity",
+            "Equity after haircuts and the margin required, summed over all accounts; a sum hides those that fail."
+            + least,
+            charts.margin_and_equity(times, figures.equity, figures.initial, figures.maintenance),
+        ),
+        _section(
+            "liquidations",
+            "Liquidations",
+            f"Accounts entered liquidation {sum(figures.liquidations):,} times, most of them at the mark of "
+            f"{_time(times[busiest])} ({figures.liquidations[busiest]:,}).",
+            charts.counts_and_notional(times, figures.liquidations, figures.notional),
+            1.25,
+        ),
+        _section(
+            "fund",
+            "The insurance fund",
+            f"Its balance: {dollars(figures.fund[0])} at the opening, {dollars(figures.fund[-1])} at the end, "
+            f"lowest {dollars(min(figures.fund))}. It pays what failing accounts owe and earns a share of fees.",
+            charts.balance(times, figures.fund, "fund balance"),
+        ),
+        _section(
+            "waterfall",
+            "Who carried the losses",
+            f"Of {dollars(losses.total)} lost by liquidated accounts, {dollars(losses.from_accounts)} came from the "
+            f"accounts, {dollars(losses.from_fund)} from the fund and {dollars(losses.from_deleveraging)} from "
+            f"deleveraged counterparties; {dollars(losses.uncovered)} remain uncovered.",
+            charts.waterfall(
+                [
+                    ("accounts", losses.from_accounts),
+                    ("fund", losses.from_fund),
+                    ("deleveraging", losses.from_deleveraging),
+                    ("uncovered", losses.uncovered),
+                ]
+            ),
+            0.8,
+        ),
+        _section(
+            "strategies",
+            "Who lost what",
+            "Change of equity less net deposits, by strategy.",
+            charts.gains_and_losses({one.name: one.profit for one in figures.strategies}),
+        ),
+        _section(
+            "volatility",
+            "Volatility (PROXY)",
+            "At-the-money volatility of the nearest expiry: not implied by any option, computed from the bars' range.",
+            charts.lines(times, volatility, " %"),
+            0.8,
+        ),
+    ]
+
+
+def _table(key: str, title: str, heading: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> str:
+    """A table of which the first `texts` columns are text, the others numbers."""
+    if not rows:
+        return ""
+    cells = [" class=number" if column >= texts else "" for column in range(len(heading))]
+    head = "".join(f'<th scope="col"{cells[k]}>{escape(name)}</th>' for k, name in enumerate(heading))
+    lines = "".join(
+        "<tr>" + "".join(f"<td{cells[k]}>{escape(value)}</td>" for k, value in enumerate(row)) + "</tr>\n"
+        for row in rows
+    )
+    return (
+        f'<section id="{key}"><h2>{escape(title)}</h2><div class=scroll tabindex="0" role="region" '
+        f'aria-label="{escape(title)}"><table><thead><tr>{head}</tr></thead><tbody>\n{lines}</tbody></table></div></section>'
+    )
+
+
+def _strategies(strategies: Sequence[StrategyFigures]) -> str:
+    rows = [
+        (
+            one.name,
+            f"{one.accounts:,}",
+            f"{one.called:,}",
+            f"{one.liquidated:,}",
+            f"{one.deficits:,}",
+            dollars(one.profit),
+            dollars(one.shortfall),
+        )
+        for one in sorted(strategies, key=lambda one: (one.profit, one.name))
+    ]
+    heading = ("strategy", "accounts", "called", "liquidated", "in deficit", "profit", "shortfall")
+    return _table("by-strategy", "By strategy", heading, rows, 1)
+
+
+def _shortfalls(shortfalls: Sequence[Shortfall]) -> str:
+    rows = [
+        (
+            str(one.account),
+            one.strategy,
+            one.profile,
+            _time(one.time),
+            dollars(one.owed),
+            dollars(one.from_fund),
+            dollars(one.from_deleveraging),
+        )
+        for one in _largest(shortfalls)[:SHOWN]
+    ]
+    heading = ("account", "strategy", "profile", "time (UTC)", "owed", "fund paid", "deleveraged")
+    return _table("shortfalls", "Largest shortfalls", heading, rows, 4)
+
+
+def _decisions(decisions: Sequence[Decision]) -> str:
+    rows = [(_time(one.time), one.what) for one in decisions]
+    return _table("council", "What the risk council changed", ("in force (UTC)", "change"), rows, 2)
+
+
+def _rejections(rejections: Mapping[str, int]) -> str:
+    rows = [
+        (reason, f"{count:,}") for reason, count in sorted(rejections.items(), key=lambda pair: (-pair[1], pair[0]))
+    ]
+    return _table("rejections", "Events refused", ("reason", "events"), rows, 1)
+
+
+def _method(*, own: bool) -> str:
+    source = (
+        "Prices and funding rates are public figures of the Binance exchange (spot BTCUSDT and ETHUSDT by the hour; "
+        "funding of the perps), shipped as a small table."
+        if own
+        else "Prices are the user's."
+    )
+    return (
+        "<section id=method><h2>What is real here and what is made up</h2>"
+        f"<p>{source} A bar becomes four prices a quarter of its length apart: its opening, its low and high in the "
+        "order its direction suggests, its close.</p>"
+        "<p><b>PROXY:</b> no implied volatility is known for these days. The surface is an exponentially weighted mean "
+        "of the bars' range, carried to each expiry as a mean-reverting variance is, with a smile in log-moneyness. "
+        "Forwards are a carry that falls with the drawdown; the governance token follows the last underlying with a "
+        "beta of 1.3; USDC stands at one dollar. Accounts, trades and bids are drawn from the seed.</p>"
+        "<p>Every figure above is a sum over outcomes of the journal and can be computed again from it.</p></section>"
+    )
+
+
+_STYLE: Final = """
+:root{--ink:#1b1f27;--muted:#5d6675;--grid:#e3e6eb;--surface:#fff;--page:#f5f6f8;--first:#c2620a;--second:#5257d0;
+--equity:#0b7f72;--margin:#8a5cc7;--gain:#2166ac;--loss:#c23b22;--good:#0b7f5a;--bad:#c23b22}
+@media (prefers-color-scheme:dark){:root{--ink:#e8eaf0;--muted:#a0a8b8;--grid:#2d333f;--surface:#191d25;--page:#10131a;
+--first:#f2a254;--second:#9499ff;--equity:#45c9b4;--margin:#bd98ef;--gain:#74aee8;--loss:#f27d66;
+--good:#4fd0a5;--bad:#f27d66}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--page);color:var(--ink);
+font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+main{max-width:60rem;margin:0 auto;padding:1.5rem 1rem 3rem}
+h1{font-size:clamp(1.5rem,4.5vw,2.2rem);line-height:1.15;margin:.1rem 0 .4rem;letter-spacing:-.02em;text-wrap:balance}
+h2{font-size:1.15rem;margin:0 0 .3rem}
+.eyebrow{margin:0;color:var(--muted);font-size:.85rem;letter-spacing:.04em}
+.period{margin:0 0 1rem;color:var(--muted)}
+.verdict{margin:0;padding:.6rem .9rem;border-left:4px solid;background:var(--surface);border-radius:0 .4rem .4rem 0;
+overflow-wrap:anywhere}
+.verdict.good{border-color:var(--good)}.verdict.good b{color:var(--good)}
+.verdict.bad{border-color:var(--bad)}.verdict.bad b{color:var(--bad)}
+.tiles{display:grid;grid-template-columns:repeat(5,1fr);gap:1px;margin:1rem 0;background:var(--grid);
+border:1px solid var(--grid);border-radius:.6rem;overflow:hidden}
+.tiles div{background:var(--surface);padding:.7rem .8rem;
+display:flex;flex-direction:column;justify-content:space-between}
+dt{font-size:.8rem;line-height:1.3;color:var(--muted)}
+dd{margin:.15rem 0 0;font-size:1.2rem;font-weight:650;font-variant-numeric:tabular-nums}
+section{background:var(--surface);border:1px solid var(--grid);border-radius:.6rem;padding:1rem 1.1rem;margin:1rem 0}
+figure{margin:0}figcaption,section p{color:var(--muted);font-size:.93rem;margin:0 0 .6rem;max-width:70ch}
+section p b{color:var(--ink)}
+.plot svg{display:block;width:100%;height:auto;font-family:inherit}
+.plot svg *{stroke-linejoin:round;stroke-linecap:butt}
+.plot.narrow{display:none}
+.scroll{overflow-x:auto}
+table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
+th,td{padding:.4rem .7rem .4rem 0;text-align:left;border-bottom:1px solid var(--grid);white-space:nowrap}
+th{color:var(--muted);font-weight:500;font-size:.8rem}
+tr:last-child td{border-bottom:0}
+.number{text-align:right}
+@media (max-width:760px){.tiles{grid-template-columns:repeat(2,1fr)}}
+@media (max-width:600px){.plot.wide{display:none}.plot.narrow{display:block}section{padding:.8rem}dd{font-size:1.05rem}}
+@media print{.plot.narrow{display:none}.plot.wide{display:block}section{break-inside:avoid}}
+"""
