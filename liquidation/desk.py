@@ -59,8 +59,10 @@ class _Auction:
     instrument: int
     opened: int
     remaining: int
-    """signed as the account's leg"""
+    """what is still for sale, signed as the account's leg"""
     terms: Terms
+    offered: int = 0
+    """what its shard still holds open: more than `remaining` where the desk sells less than was planned"""
     is_open: bool = False
     """False until its shard has said AuctionOpened"""
 
@@ -134,7 +136,7 @@ class Desk:
         """The events that answer what was observed, in the order they are to be appended; none when all is answered."""
         for opening in self._opened:
             if (running := self._auctions.get(opening.auction)) is not None:
-                running.remaining, running.is_open = opening.quantity, True
+                running.remaining, running.offered, running.is_open = opening.quantity, opening.quantity, True
         for number in self._closed:
             self._auctions.pop(number, None)
         self._opened, self._closed = [], []
@@ -258,9 +260,12 @@ class Desk:
             ]
             for award in auction.awards(running.remaining, ticks, served):
                 running.remaining += award.quantity
+                running.offered += award.quantity
                 events.append(_awarded(by_number[award.bid], running.account, award.quantity, ticks))
             if running.remaining == 0:
-                events.append(self._end(number))
+                # its shard closes an auction with the award that sells the last lot
+                events += [self._end(number)] if running.offered else []
+                self._auctions.pop(number, None)
         return events
 
     def _deleverage(self) -> list[Event]:
