@@ -197,7 +197,7 @@ class OutcomeLog:
             yield
         except sqlite3.ProgrammingError:
             raise
-        except (sqlite3.Error, MemoryError) as error:
+        except (sqlite3.Error, MemoryError, UnicodeDecodeError) as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise JournalLocked(self._where, str(error)) from error

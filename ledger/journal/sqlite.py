@@ -264,7 +264,7 @@ def _naming(where: str, offset: int, *, writing: bool = False) -> Iterator[None]
         yield
     except sqlite3.ProgrammingError:
         raise
-    except (sqlite3.Error, MemoryError) as error:
+    except (sqlite3.Error, MemoryError, UnicodeDecodeError) as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise JournalLocked(where, str(error)) from error

@@ -110,6 +110,30 @@ def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
     SqliteJournal(path).close()
 
 
+def test_what_is_found_at_opening_is_on_the_disk_before_more_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    process = appending_child(path)
+    assert process.stdout is not None
+    for _ in range(9):
+        process.stdout.readline()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    journal = SqliteJournal(path)
+    alone = Path(shutil.copy(path, tmp_path / "without_its_log.db"))
+    assert read_all(alone) == list(journal.read(0, 1 << 40))
+    assert journal.end() >= 9
+    journal.close()
+
+
+def test_a_file_cut_short_is_broken(tmp_path: Path, whole: Path) -> None:
+    path = Path(shutil.copy(whole, tmp_path))
+    for length in (path.stat().st_size - 1, path.stat().st_size // 2, form.PAGE_BYTES * 2, 100):
+        os.truncate(path, length)
+        with pytest.raises(JournalBroken):
+            read_all(path)
+
+
 @pytest.mark.parametrize("pages", [8, 20, 64])
 def test_a_full_disk_stops_the_journal_and_loses_nothing(tmp_path: Path, pages: int) -> None:
     path = tmp_path / "journal.db"
@@ -235,28 +259,29 @@ def test_no_changed_byte_of_the_file_goes_unseen(tmp_path: Path, whole: Path, se
 
 
 @pytest.mark.parametrize(
-    ("damage", "offset"),
+    ("damage", "offset", "what"),
     [
-        ("DELETE FROM entries WHERE offset = 39", 39),
-        ("DELETE FROM entries WHERE offset >= 20", 39),
-        ("DELETE FROM entries WHERE offset = 7", 7),
-        ("DELETE FROM entries WHERE offset = 0", 0),
-        ("UPDATE entries SET offset = 100 WHERE offset = 7", 7),
-        ("UPDATE entries SET data = 'text' WHERE offset = 3", 3),
-        ("UPDATE entries SET chain = 5 WHERE offset = 3", 3),
-        ("UPDATE entries SET data = (SELECT data FROM entries WHERE offset = 5) WHERE offset = 4", 4),
-        ("UPDATE head SET count = 39", 38),
-        ("UPDATE head SET count = 41", 40),
-        ("UPDATE head SET count = -1", 0),
-        ("DELETE FROM head", 0),
-        ("PRAGMA user_version = 2", 0),
-        ("PRAGMA application_id = 1", 0),
+        ("DELETE FROM entries WHERE offset = 39", 39, "missing"),
+        ("DELETE FROM entries WHERE offset >= 20", 39, "missing"),
+        ("DELETE FROM entries WHERE offset = 7", 7, "missing, entry 8 follows"),
+        ("DELETE FROM entries WHERE offset = 0", 0, "missing, entry 1 follows"),
+        ("UPDATE entries SET offset = 100 WHERE offset = 7", 7, "missing, entry 8 follows"),
+        ("UPDATE entries SET data = 'text' WHERE offset = 3", 3, "do not belong together"),
+        ("UPDATE entries SET chain = 5 WHERE offset = 3", 3, "do not belong together"),
+        ("UPDATE entries SET chain = 5 WHERE offset = 39", 39, "its chain hash reads 5"),
+        ("UPDATE entries SET data = (SELECT data FROM entries WHERE offset = 5) WHERE offset = 4", 4, "do not belong"),
+        ("UPDATE head SET count = 39", 38, "not the head's"),
+        ("UPDATE head SET count = 41", 40, "missing"),
+        ("UPDATE head SET count = -1", 0, "the head reads"),
+        ("DELETE FROM head", 0, "the head reads None"),
+        ("PRAGMA user_version = 2", 0, "format 2, known is 1"),
+        ("PRAGMA application_id = 1", 0, "no journal"),
     ],
 )
-def test_damage_is_named(tmp_path: Path, whole: Path, damage: str, offset: int) -> None:
+def test_damage_is_named(tmp_path: Path, whole: Path, damage: str, offset: int, what: str) -> None:
     path = Path(shutil.copy(whole, tmp_path))
     stored(path, damage)
-    with pytest.raises(JournalBroken) as caught:
+    with pytest.raises(JournalBroken, match=what) as caught:
         read_all(path)
     assert caught.value.offset == offset
 
@@ -289,6 +314,12 @@ def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
     for opening in (SqliteReader, SqliteJournal):
         with pytest.raises(JournalBroken, match=r"other\.db: broken at offset 0"):
             opening(tmp_path / "other.db")
+    SqliteJournal(tmp_path / "torn.db").close()
+    garbled = (tmp_path / "torn.db").read_bytes().replace(b"head (row", b"head \xffrow")
+    (tmp_path / "torn.db").write_bytes(garbled)
+    for opening in (read_all, SqliteJournal):
+        with pytest.raises(JournalBroken, match=r"torn\.db: broken at offset 0"):
+            opening(tmp_path / "torn.db")
     stored(tmp_path / "stranger.db", "CREATE TABLE entries (a)")
     for opening in (SqliteReader, SqliteJournal):
         with pytest.raises(JournalBroken, match="no journal"):

@@ -256,11 +256,12 @@ def placed(part: ShardEntry) -> list[tuple[int, Any]]:
 @pytest.mark.parametrize(("messages", "expected"), [s[1:] for s in SPLITS], ids=[s[0] for s in SPLITS])
 def test_splits(messages: list[Any], expected: dict[int, list[int]]) -> None:
     state = SplitState([3, 0, 6, 5])
-    parts = split(state, 7, runs_of(ev.EVENTS, messages), TABLE)
+    parts = split(state, 7, runs_of(ev.EVENTS, messages), TABLE, 8)
     assert {part.shard: [i for i, _ in placed(part)] for part in parts} == expected
     assert [part.shard for part in parts] == sorted(expected)
     assert all(message == messages[i] for part in parts for i, message in placed(part))
-    assert [(part.n, part.previous) for part in parts] == [(7, [3, 0, 6, 5][shard]) for shard in sorted(expected)]
+    heads = [(part.n, part.previous, part.source) for part in parts]
+    assert heads == [(7, [3, 0, 6, 5][shard], 8) for shard in sorted(expected)]
     assert state.sent == [7 if shard in expected else n for shard, n in enumerate([3, 0, 6, 5])]
     assert all(run.index.dtype == np.uint32 and not run.rows.flags.writeable for part in parts for run in part.runs)
 
@@ -318,7 +319,7 @@ def plainly(messages: list[Any], shards: int, shard_of: list[int]) -> dict[int, 
 @given(messages=messages_lists, seed=st.integers(0, 9))
 def test_a_split_gives_every_row_to_all_that_need_it(shards: int, messages: list[Any], seed: int) -> None:
     shard_of = np.random.default_rng(seed).integers(0, shards, 64, np.int32)
-    parts = split(SplitState.of(shards), 1, runs_of(ev.EVENTS, messages), shard_of)
+    parts = split(SplitState.of(shards), 1, runs_of(ev.EVENTS, messages), shard_of, 8)
     assert {part.shard: [i for i, _ in placed(part)] for part in parts} == plainly(messages, shards, shard_of.tolist())
     merged = dict(row for part in parts for row in placed(part))
     assert [merged[i] for i in range(len(messages))] == messages
@@ -334,7 +335,7 @@ def only(run: IndexedRun) -> ShardEntry:
 
 def test_one_shard_copies_nothing() -> None:
     runs = runs_of(ev.EVENTS, [trade(17, 18, LINK), trade(18, 19), MARK])
-    (part,) = split(SplitState.of(1), 1, runs, TABLE)
+    (part,) = split(SplitState.of(1), 1, runs, TABLE, 8)
     assert [run.rows is one.rows for run, one in zip(part.runs, runs, strict=True)] == [True, True]
     assert [run.index.tolist() for run in part.runs] == [[0, 1], [2]]
 
@@ -343,13 +344,13 @@ def test_empty_runs_are_left_out() -> None:
     runs = runs_of(ev.EVENTS, [trade(17, 18), MARK])
     hollow = [Run(run.message, run.rows[:0]) for run in runs]
     for shards in (1, 4):
-        assert split(SplitState.of(shards), 1, hollow, TABLE) == ()
-        (part, *_) = split(SplitState.of(shards), 1, [hollow[1], runs[0], hollow[0]], TABLE)
+        assert split(SplitState.of(shards), 1, hollow, TABLE, 8) == ()
+        (part, *_) = split(SplitState.of(shards), 1, [hollow[1], runs[0], hollow[0]], TABLE, 8)
         assert [(run.message.name, len(run.rows)) for run in part.runs] == [("Trade", 1)]
 
 
 def test_an_empty_table_is_one_shard_s() -> None:
-    (part,) = split(SplitState.of(4), 1, runs_of(ev.EVENTS, [trade(17, 18)]), np.zeros(0, np.int32))
+    (part,) = split(SplitState.of(4), 1, runs_of(ev.EVENTS, [trade(17, 18)]), np.zeros(0, np.int32), 8)
     assert part.shard == 0
 
 
@@ -358,9 +359,9 @@ def test_a_shard_that_is_not_there_is_named(shard: int) -> None:
     table = TABLE.copy()
     table[20] = shard
     state = SplitState.of(4)
-    assert split(state, 1, runs_of(ev.EVENTS, [deposited(21)]), table)
+    assert split(state, 1, runs_of(ev.EVENTS, [deposited(21)]), table, 8)
     with pytest.raises(UnknownShard, match=f"account 20 belongs to shard {shard} of 4"):
-        split(state, 2, runs_of(ev.EVENTS, [deposited(21), deposited(20)]), table)
+        split(state, 2, runs_of(ev.EVENTS, [deposited(21), deposited(20)]), table, 8)
     assert state.sent == [0, 1, 0, 0]
 
 
@@ -372,7 +373,7 @@ def test_a_number_of_shards_out_of_bounds_is_refused(shards: int) -> None:
 
 def test_an_unreadable_body_is_shard_0_s_to_reject() -> None:
     state = SplitState([4, 2])
-    assert refused(state, 5, Reason.UNKNOWN_TEMPLATE) == ShardEntry(5, 4, 0, (), Reason.UNKNOWN_TEMPLATE)
+    assert refused(state, 5, Reason.UNKNOWN_TEMPLATE, 8) == ShardEntry(5, 4, 0, (), Reason.UNKNOWN_TEMPLATE, 8)
     assert state.sent == [5, 2]
 
 
@@ -398,7 +399,7 @@ def test_an_intake_drops_what_it_has_and_stops_where_one_is_missing() -> None:
 @given(st.lists(messages_lists, max_size=6), st.data())
 def test_every_shard_takes_in_all_it_is_sent(entries: list[list[Any]], data: st.DataObject) -> None:
     state = SplitState.of(4)
-    parts = [split(state, n, runs_of(ev.EVENTS, one), TABLE) for n, one in enumerate(entries, 1)]
+    parts = [split(state, n, runs_of(ev.EVENTS, one), TABLE, 8) for n, one in enumerate(entries, 1)]
     for shard in range(4):
         mine = [part for one in parts for part in one if part.shard == shard]
         back = data.draw(st.integers(0, len(mine)))

@@ -19,7 +19,7 @@ from schemas.wire import HEADERS, WireError, runs_of
 
 
 def alike(one: ShardEntry, other: ShardEntry) -> bool:
-    heads = [(part.n, part.previous, part.shard, part.reason) for part in (one, other)]
+    heads = [(part.n, part.previous, part.shard, part.reason, part.source) for part in (one, other)]
     return heads[0] == heads[1] and placed(one) == placed(other)
 
 
@@ -27,7 +27,7 @@ def alike(one: ShardEntry, other: ShardEntry) -> bool:
 @given(messages=messages_lists, n=st.integers(1, 2**63))
 def test_what_is_encoded_is_decoded(shards: int, messages: list[Any], n: int) -> None:
     state = SplitState([n - 1] * shards)
-    for part in split(state, n, runs_of(EVENTS, messages), TABLE % shards):
+    for part in split(state, n, runs_of(EVENTS, messages), TABLE % shards, 8):
         data = encode_shard(part)
         assert alike(decode_shard(data), part)
         assert alike(decode_shard(memoryview(data)), part)
@@ -35,17 +35,17 @@ def test_what_is_encoded_is_decoded(shards: int, messages: list[Any], n: int) ->
 
 
 def test_the_bytes_are_fixed() -> None:
-    (part,) = split(SplitState.of(1), 5, runs_of(EVENTS, [deposited(17), deposited(18)]), TABLE)
+    (part,) = split(SplitState.of(1), 5, runs_of(EVENTS, [deposited(17), deposited(18)]), TABLE, 8)
     rows = part.runs[0].rows
     assert encode_shard(part) == (
-        struct.pack("<HHHHHH", 0, 3, 7001, 1, 27, 1) + struct.pack("<HBIIQQ", 0, 0, 1, 2, 5, 0)
+        struct.pack("<HHHHHH", 0, 3, 7001, 1, 31, 1) + struct.pack("<HBIIIQQ", 0, 0, 8, 1, 2, 5, 0)
         + struct.pack("<HHHHHH", 0, 4, 7001, 1, 4, 2) + struct.pack("<II", 0, 1)
         + struct.pack("<HHHHHH", 0, 20, 7001, 1, rows.dtype.itemsize, 2) + rows.tobytes()
     )  # fmt: skip
 
 
 def test_an_unreadable_body_keeps_its_reason() -> None:
-    part = refused(SplitState([4]), 5, Reason.UNKNOWN_VERSION)
+    part = refused(SplitState([4]), 5, Reason.UNKNOWN_VERSION, 8)
     assert decode_shard(encode_shard(part)) == part
 
 
@@ -65,7 +65,7 @@ def test_templates_are_used_once() -> None:
     assert not set(SHARDS.by_template) & set(taken)
 
 
-@pytest.mark.parametrize("field", ["shard", "n", "previous"])
+@pytest.mark.parametrize("field", ["shard", "n", "previous", "source"])
 @pytest.mark.parametrize("value", [-1, 2**64])
 def test_a_number_that_does_not_fit_is_refused(field: str, value: int) -> None:
     values = {"n": 1, "previous": 0, "shard": 0, "runs": (), field: value}
@@ -73,9 +73,11 @@ def test_a_number_that_does_not_fit_is_refused(field: str, value: int) -> None:
         encode_shard(ShardEntry(**values))
 
 
-WHOLE = encode_shard(split(SplitState.of(1), 5, runs_of(EVENTS, [trade(17, 18), MARK, CAPITAL]), TABLE)[0])
-HEAD = 12 + 27
-MARKED = encode_shard(split(SplitState.of(1), 5, runs_of(EVENTS, [MARK, MARK]), TABLE)[0])
+WHOLE = encode_shard(split(SplitState.of(1), 5, runs_of(EVENTS, [trade(17, 18), MARK, CAPITAL]), TABLE, 8)[0])
+HEAD = 12 + 31
+MARKED = encode_shard(split(SplitState.of(1), 5, runs_of(EVENTS, [MARK, MARK]), TABLE, 8)[0])
+
+ONE = encode_shard(split(SplitState.of(1), 5, runs_of(EVENTS, [MARK]), TABLE, 8)[0])
 
 
 def changed(data: bytes, position: int, form: str, value: int) -> bytes:
@@ -89,8 +91,10 @@ BROKEN = [
     ("no header", WHOLE[HEAD:], "no ShardHeader"),
     ("cut off", WHOLE[:-1], "rows of"),
     ("a run missing", WHOLE[: HEAD + 16], "others follow"),
-    ("a row too many told", changed(WHOLE, 12 + 7, "<I", 4), "4 rows; others follow"),
-    ("a run too many told", changed(WHOLE, 12 + 3, "<I", 4), "4 runs"),
+    ("positions with no rows after them", WHOLE + MARKED[HEAD : HEAD + 20], "others follow"),
+    ("rows in the place of positions", ONE[:HEAD] + ONE[HEAD + 16 :] * 2, "Mark rows follow Mark rows"),
+    ("a row too many told", changed(WHOLE, 12 + 11, "<I", 4), "4 rows; others follow"),
+    ("a run too many told", changed(WHOLE, 12 + 7, "<I", 4), "4 runs"),
     ("two headers", WHOLE[:HEAD] + WHOLE, "rows follow"),
     ("an unknown template", changed(WHOLE, 2, "<H", 99), "template 99"),
     ("an unknown reason", changed(WHOLE, 12 + 2, "<B", 250), "reason 250"),
