@@ -32,12 +32,14 @@ class AssetPart:
 
 @dataclass(frozen=True, slots=True)
 class PositionPart:
-    """A position in equity: `value` and `cost` in smallest settlement units, `counted` and `funding` in micro-dollars."""
+    """A position in equity: `value` and `cost` in smallest settlement units; `worth` (profit, or a premium style option's
+    value), the part of it `counted`, and `funding` in micro-dollars."""
 
     instrument: int
     quantity: int
     value: int
     cost: int
+    worth: int
     counted: int
     funding: int
 
@@ -55,12 +57,14 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class OrderPart:
-    """An open order: `slippage` in micro-dollars, `losses` by scenario with it, as if it were filled."""
+    """An open order as if it were filled: `slippage` and the `size` of what it is a part of in micro-dollars, `losses` by
+    scenario with the slippage."""
 
     instrument: int
     quantity: int
     price: int
     slippage: int
+    size: int
     losses: tuple[int, ...]
     delta: int
 
@@ -162,29 +166,30 @@ def _asset(market: Market, asset: int, balance: int) -> AssetPart:
 
 def _position(market: Market, i: int, quantity: int, cost: int, index: int, gain: int) -> PositionPart:
     value, asset = _worth(market, i, quantity, int(market.mark[i])), int(market.settlement[i])
-    if market.style[i] == Style.PREMIUM:
-        counted = _dollars(market, asset, value)
-    else:
-        counted = _dollars(market, asset, value - cost)
-        counted = floor(_share(counted, gain)) if counted > 0 else counted
+    premium = market.style[i] == Style.PREMIUM
+    worth = _dollars(market, asset, value if premium else value - cost)
+    counted = floor(_share(worth, gain)) if worth > 0 and not premium else worth
     funding = 0
     if market.kind[i] == Kind.PERP:
         due = floor(Fraction(-quantity * (int(market.funding[i]) - index), FUNDING_SCALE))
         funding = _dollars(market, asset, due)
-    return PositionPart(i, quantity, value, cost, counted, funding)
+    return PositionPart(i, quantity, value, cost, worth, counted, funding)
 
 
-def _slippage(market: Market, i: int, quantity: int, price: int, gain: int) -> int:
-    """Micro-dollars lost when an order is filled at its price, rounded up: against the mark, and a coin's haircut."""
+def _slippage(market: Market, i: int, quantity: int, price: int, gain: int) -> tuple[int, int]:
+    """Micro-dollars lost when an order is filled at its price, rounded up: against the mark, and a coin's haircut. And the
+    size of what that was reckoned from."""
     now = _worth(market, i, quantity, int(market.mark[i]))
     asset = int(market.settlement[i])
     won = _dollars(market, asset, now - _worth(market, i, quantity, price))
+    size = abs(won)
     if won > 0 and market.style[i] != Style.PREMIUM and market.kind[i] != Kind.SPOT:
         won = floor(_share(won, gain))
     if market.kind[i] == Kind.SPOT and quantity > 0:
         value = ceil(Fraction(now * int(market.asset_price[asset]), int(market.asset_scale[asset])))
         won -= ceil(_share(value, int(market.haircut[market.base[i]])))
-    return -won
+        size += value
+    return -won, size
 
 
 def _collateral(market: Market, asset: int, balance: int) -> int:
@@ -253,13 +258,17 @@ def _used(side: _Interval, other: _Interval, surely: bool) -> _Interval:
     return _Interval(side.low, side.high, left_low, left_high)
 
 
-def _minimum(market: Market, profiles: Profiles, profile: int, held: dict[int, int]) -> int:
-    """The short option minimum for these net quantities by instrument."""
-    return sum(
-        ceil(_share(-quantity * int(market.notional[i]) * FINE, int(profiles.short_option[profile, market.underlying[i]])))
-        for i, quantity in held.items()
-        if quantity < 0 and market.kind[i] == Kind.OPTION
-    )
+def _minimum(
+    market: Market, profiles: Profiles, profile: int, netting: Netting, held: dict[int, int]
+) -> int:
+    """The short option minimum for these net quantities by instrument, rounded up for each netting group."""
+    shorts: dict[int, Fraction] = {}
+    for i, quantity in held.items():
+        if quantity < 0 and market.kind[i] == Kind.OPTION:
+            rate = int(profiles.short_option[profile, market.underlying[i]])
+            key = _key(netting, market, i)
+            shorts[key] = shorts.get(key, Fraction()) + _share(-quantity * int(market.notional[i]) * FINE, rate)
+    return sum(ceil(short) for short in shorts.values())
 
 
 def _requirement(scan: int, basis: int, credits: tuple[CreditPart, ...], minimum: int) -> Requirement:
@@ -288,8 +297,8 @@ class _Portfolio:
             i, quantity = int(holdings.instrument[p]), int(holdings.quantity[p])
             if quantity == 0:
                 continue
-            if not market.marked[i]:
-                self.complete = False
+            self.complete &= bool(market.marked[i]) and bool(profiles.has_row[profile, i])
+            if not market.mark[i]:
                 continue
             self.fits &= _fits(market, i, quantity, int(market.mark[i]))
             self.positions.append(
@@ -311,18 +320,16 @@ class _Portfolio:
         if count and not self.width:
             self.valued = False
 
-    def _row(self, i: int) -> list[int] | None:
-        if not self.width or not self.profiles.has_row[self.profile, i]:
-            return None
+    def _row(self, i: int) -> list[int]:
+        """The risk array in force, or the last one there was, or zeros."""
         first = int(self.profiles.offset[self.profile]) + i * self.width
         return [int(loss) for loss in self.profiles.losses[first : first + self.width]]
 
     def _leg(self, i: int, quantity: int, asset: int | None) -> None:
-        row = self._row(i)
-        if row is None:
-            self.complete = False
+        self.complete &= self.width > 0 and bool(self.profiles.has_row[self.profile, i])
+        if not self.width:
             return
-        losses = tuple(quantity * loss for loss in row)
+        losses = tuple(quantity * loss for loss in self._row(i))
         self.legs.append(Leg(i, quantity, asset, losses, quantity * int(self.market.delta[i])))
 
     def _order(self, i: int, quantity: int, price: int, gain: int) -> None:
@@ -330,14 +337,14 @@ class _Portfolio:
             return
         # where coins are not scanned (position netting) an order for coins costs its slippage only
         unscanned = self.netting == Netting.POSITION and self.market.kind[i] == Kind.SPOT
-        row = [0] * self.width if unscanned else self._row(i)
-        if row is None or not self.market.marked[i]:
+        if not self.market.marked[i] or not (unscanned or self.profiles.has_row[self.profile, i]):
             self.valued = False
             return
+        row = [0] * self.width if unscanned else self._row(i)
         self.valued &= _fits(self.market, i, quantity, price) and _fits(self.market, i, quantity, int(self.market.mark[i]))
-        slippage = _slippage(self.market, i, quantity, price, gain)
+        slippage, size = _slippage(self.market, i, quantity, price, gain)
         losses = tuple(quantity * loss + slippage * FINE for loss in row)
-        self.orders.append(OrderPart(i, quantity, price, slippage, losses, quantity * int(self.market.delta[i])))
+        self.orders.append(OrderPart(i, quantity, price, slippage, size, losses, quantity * int(self.market.delta[i])))
 
     def keys(self) -> list[int]:
         """The netting groups, lowest first."""
@@ -368,7 +375,7 @@ class _Portfolio:
         return _credits(self.profiles, self.profile, deltas, scans) if self.netting == Netting.UNDERLYING else ()
 
     def _minimum(self, held: dict[int, int]) -> int:
-        return _minimum(self.market, self.profiles, self.profile, held)
+        return _minimum(self.market, self.profiles, self.profile, self.netting, held)
 
     def after(self, fills: Collection[int]) -> Requirement:
         """The requirement when exactly these orders (by place) have been filled."""
@@ -418,9 +425,11 @@ class _Portfolio:
                 unscanned = self.netting == Netting.POSITION and self.market.kind[i] == Kind.SPOT
                 losses += 0 if unscanned else lots * int(self.profiles.largest[self.profile, i])
                 deltas += abs(move.delta)
-                if self.market.kind[i] == Kind.OPTION and move.quantity < 0:
+                charged = self.profiles.short_option[self.profile, self.market.underlying[i]] > 0
+                sells = move.quantity < 0 or isinstance(move, Leg)
+                if self.market.kind[i] == Kind.OPTION and charged and sells:
                     shorts += lots * int(self.market.notional[i]) * FINE
-                losses += abs(move.slippage) * FINE if isinstance(move, OrderPart) else 0
+                losses += move.size * FINE if isinstance(move, OrderPart) else 0
             return losses, deltas, shorts
 
         alone = reach(self.legs)
@@ -429,7 +438,7 @@ class _Portfolio:
 
     def equity_size(self) -> int:
         return sum(abs(part.value) for part in self.assets) + sum(
-            abs(part.counted) + abs(part.funding) for part in self.positions
+            abs(part.worth) + abs(part.funding) for part in self.positions
         )
 
 

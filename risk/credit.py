@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from risk.kernel import kernel
 from risk.tables import I32Array, I64Array
 from risk.valuation import part_down
-from schemas.compiled import compiled
 
 # Columns of `groups`, one row for each netting group of an account.
 KEY: Final = 0
@@ -43,10 +43,14 @@ LEFT_LOW: Final = 15
 """|net delta| that no pair has used yet: at least"""
 LEFT_HIGH: Final = 16
 """and at most"""
-COLUMNS: Final = 17
+SHORTED: Final = 17
+"""underlying value of the short options, micro-dollars"""
+SHORTED_HIGH: Final = 18
+"""the largest over all fills"""
+COLUMNS: Final = 19
 
 
-@compiled
+@kernel
 def proportion(amount: int, part: int, whole: int) -> int:
     """floor(amount x part / whole) for 0 <= amount < 2^62 and 0 <= part <= whole < 2^62, whole > 0: exact.
 
@@ -72,7 +76,7 @@ def proportion(amount: int, part: int, whole: int) -> int:
     return np.int64(quotient)  # type: ignore[return-value]
 
 
-@compiled
+@kernel
 def _product(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
     """The high and the low word of a x b."""
     half, mask = np.uint64(32), np.uint64(0xFFFFFFFF)
@@ -84,7 +88,7 @@ def _product(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
     return a_high * b_high + (middle >> half) + (other >> half), a * b
 
 
-@compiled
+@kernel
 def credits(
     underlying_a: I32Array,
     underlying_b: I32Array,
@@ -115,7 +119,7 @@ def credits(
         groups[g, SIGN] = 1 if low > 0 else (-1 if high < 0 else 0)
     total = 0
     for pair in range(rates.shape[0]):
-        a, b = group[underlying_a[pair]], group[underlying_b[pair]]
+        a, b = np.int64(group[underlying_a[pair]]), np.int64(group[underlying_b[pair]])
         if a < 0 or b < 0:
             continue
         signs = groups[a, SIGN] * groups[b, SIGN]
@@ -136,7 +140,7 @@ def credits(
     return total
 
 
-@compiled
+@kernel
 def _risk(groups: I64Array, g: int, hedged: int, scan_range: I64Array, scan: int) -> int:
     """The price risk of this much of a group's net delta: at most its share of the scan risk."""
     price: int = part_down(hedged, scan_range[groups[g, KEY]])

@@ -24,14 +24,17 @@ from risk.credit import (
     SCAN_LOW,
     SHORT,
     SHORT_HIGH,
+    SHORTED,
+    SHORTED_HIGH,
     SOLD,
     credits,
 )
+from risk.kernel import kernel
 from risk.profile import Netting
 from risk.tables import Holdings, I32Array, I64Array, Margins, Market, Profiles
 from risk.valuation import INVERSE, asset_value, contract_value, part_down, part_up
 from risk.vectors import add, add_fills, first, largest, load, smallest
-from schemas.compiled import compiled, inlined
+from schemas.compiled import inlined
 from schemas.kinds import Kind, Reason, Style
 from schemas.limits import (
     ARRAY_EXPONENT,
@@ -51,6 +54,8 @@ UNPAYABLE: Final = MAX_EXPOSURE >> ARRAY_EXPONENT
 _MAX_EQUITY: Final = 2.0**61
 _MAX_EXPOSURE: Final = float(MAX_EXPOSURE)
 _MAX_VALUE: Final = float(MAX_VALUE)
+_PRODUCT: Final = float(2**62 - 2**50)
+_FUNDING: Final = float(FUNDING_SCALE)
 _FINE: Final = float(1 << ARRAY_EXPONENT)
 _PERP: Final = int(Kind.PERP)
 _SPOT: Final = int(Kind.SPOT)
@@ -69,12 +74,18 @@ _CELL: Final = 3
 _GROUP: Final = 4
 _SLIPPAGE: Final = 5
 
+# Rows of `vectors`.
+_HIGH: Final = 0
+_LOW: Final = 1
+_LEGS: Final = 2
+
 
 class Scratch(NamedTuple):
     """Working memory of one call of `margin_accounts`; every thread brings its own. Each call leaves it clean."""
 
     vectors: I64Array
-    """[3, MAX_SCENARIOS] losses of a group: of its legs, after the worst and after the best fills of its orders"""
+    """[2 + MAX_UNDERLYINGS, MAX_SCENARIOS] losses of a group after the worst and after the best fills of its orders, then
+    of each group's legs"""
     group: I32Array
     """[instruments or underlyings] the account's group of each, -1: none"""
     sold: I64Array
@@ -93,7 +104,7 @@ def scratch(instruments: int, orders: int) -> Scratch:
     """Working memory for tables of so many instruments and at most so many open orders of one account."""
     keys = max(instruments, MAX_UNDERLYINGS)
     return Scratch(
-        vectors=np.zeros((3, MAX_SCENARIOS), np.int64),
+        vectors=np.zeros((_LEGS + MAX_UNDERLYINGS, MAX_SCENARIOS), np.int64),
         group=np.full(keys, -1, np.int32),
         sold=np.zeros(instruments, np.int64),
         legs=np.zeros((instruments + MAX_ASSETS, 6), np.int64),
@@ -108,23 +119,25 @@ def _dollars(amount: int, price: int, scale: int) -> int:
     """`asset_value` with its two most frequent cases first: the dollar itself, and a product that fits."""
     if price == scale:
         return amount
-    if abs(np.float64(amount)) * np.float64(price) < 4e18:
+    if abs(np.float64(amount)) * np.float64(price) < _PRODUCT:
         return (amount * price) // scale
-    return asset_value(amount, price, scale)  # type: ignore[no-any-return]
+    return asset_value(amount, price, scale)
 
 
 @inlined
 def _size(amount: int, price: int, scale: int) -> float:
     """|asset_value| as a float, never wrapping."""
-    return abs(np.float64(amount)) * np.float64(price) / np.float64(scale)  # type: ignore[no-any-return]
+    if price == scale:
+        return abs(np.float64(amount))
+    return abs(np.float64(amount)) * np.float64(price) / np.float64(scale)
 
 
 @inlined
-def _contract_size(payoff: int, quantity: int, price: int, tick_value: int, contract: int) -> float:
-    """The largest product in `contract_value` over the bound that keeps it inside 64 bits: above 1 it may wrap."""
+def _unsafe(payoff: int, quantity: int, price: int, tick_value: int, contract: int) -> bool:
+    """Whether a product in `contract_value` may pass its bound."""
     if payoff == INVERSE:
-        return abs(np.float64(quantity)) * np.float64(contract) / _MAX_EXPOSURE  # type: ignore[no-any-return]
-    return abs(np.float64(quantity)) * np.float64(price) * np.float64(tick_value) / _MAX_VALUE  # type: ignore[no-any-return]
+        return abs(np.float64(quantity)) * np.float64(contract) >= _MAX_EXPOSURE
+    return abs(np.float64(quantity)) * np.float64(price) * np.float64(tick_value) >= _MAX_VALUE
 
 
 @inlined
@@ -138,35 +151,40 @@ def _balances(account: int, holdings: Holdings, market: Market) -> tuple[int, fl
             price, scale = market.asset_price[asset], market.asset_scale[asset]
             size += _size(amount, price, scale)
             value = _dollars(amount, price, scale)
-            if value > 0:
-                value = part_down(value, BASIS_POINTS - market.haircut[asset])
+            cut = market.haircut[asset]
+            if cut != 0 and value > 0:
+                value = part_down(value, BASIS_POINTS - cut)
             equity += value
     return equity, size
 
 
 @inlined
-def _position(p: int, holdings: Holdings, market: Market, gain: int) -> tuple[int, float]:
-    """What position p adds to equity, and its size (infinite where a product may wrap)."""
-    i, quantity = holdings.instrument[p], holdings.quantity[p]
-    payoff, mark = market.payoff[i], market.mark[i]
+def _funding(step: int, quantity: int) -> int:
+    """floor(-quantity x step of the index / FUNDING_SCALE), in two parts that fit."""
+    whole = step // FUNDING_SCALE
+    return -quantity * whole + (-quantity * (step - whole * FUNDING_SCALE)) // FUNDING_SCALE
+
+
+@inlined
+def _position(p: int, i: int, holdings: Holdings, market: Market, gain: int) -> tuple[int, float]:
+    """What position p in instrument i adds to equity, and its size (infinite where a product may wrap)."""
+    quantity, payoff, mark = holdings.quantity[p], market.payoff[i], market.mark[i]
     tick_value, contract = market.tick_value[i], market.contract_value[i]
-    price, scale = market.asset_price[market.settlement[i]], market.asset_scale[market.settlement[i]]
-    worth = contract_value(payoff, quantity, mark, tick_value, contract)
-    margined = market.style[i] != _PREMIUM
-    if margined:
-        worth -= holdings.cost[p]
+    asset = np.uint32(market.settlement[i])
+    price, scale = market.asset_price[asset], market.asset_scale[asset]
+    # FUTURES is 0 and PREMIUM 1; a product, as both come in an order that no processor foretells
+    margined = _PREMIUM - np.int64(market.style[i])
+    worth = contract_value(payoff, quantity, mark, tick_value, contract) - holdings.cost[p] * margined
     size = _size(worth, price, scale)
     equity = _dollars(worth, price, scale)
-    if margined and equity > 0 and gain != BASIS_POINTS:
+    if gain != BASIS_POINTS and margined == 1 and equity > 0:
         equity = part_down(equity, gain)
     if market.kind[i] == _PERP:
         step = market.funding[i] - holdings.funding[p]
         if step != 0:
-            whole = step // FUNDING_SCALE
-            due = -quantity * whole + (-quantity * (step - whole * FUNDING_SCALE)) // FUNDING_SCALE
-            size += abs(np.float64(quantity)) * (abs(np.float64(whole)) + 1.0) * np.float64(price) / np.float64(scale)
-            equity += _dollars(due, price, scale)
-    if _contract_size(payoff, quantity, mark, tick_value, contract) >= 1.0:
+            size += abs(np.float64(quantity)) * abs(np.float64(step)) * np.float64(price) / np.float64(scale) / _FUNDING
+            equity += _dollars(_funding(step, quantity), price, scale)
+    if _unsafe(payoff, quantity, mark, tick_value, contract):
         size = np.inf
     return equity, size
 
@@ -175,34 +193,46 @@ def _position(p: int, holdings: Holdings, market: Market, gain: int) -> tuple[in
 def _collateral(amount: int, haircut: int, lot_size: int) -> int:
     """Lots of its SPOT instrument that a balance is: cut by its haircut and rounded down, a debt in full and rounded up."""
     if amount > 0:
-        return part_down(amount, BASIS_POINTS - haircut) // lot_size  # type: ignore[no-any-return]
+        return part_down(amount, BASIS_POINTS - haircut) // lot_size
     return amount // lot_size
 
 
 @inlined
-def _slippage(o: int, holdings: Holdings, market: Market, gain: int) -> tuple[int, float]:
+def _slippage(o: int, i: int, holdings: Holdings, market: Market, gain: int) -> tuple[int, float]:
     """Micro-dollars lost at once when order o is filled at its price, rounded up, and their size.
 
     Buying a coin also costs the haircut on it. Where gains do not count, neither does a price better than the mark.
     """
-    i, quantity, price = holdings.order_instrument[o], holdings.order_quantity[o], holdings.order_price[o]
+    quantity, price, mark = holdings.order_quantity[o], holdings.order_price[o], market.mark[i]
     payoff, tick_value, contract = market.payoff[i], market.tick_value[i], market.contract_value[i]
     asset_price, scale = market.asset_price[market.settlement[i]], market.asset_scale[market.settlement[i]]
-    now = contract_value(payoff, quantity, market.mark[i], tick_value, contract)
+    now = contract_value(payoff, quantity, mark, tick_value, contract)
     won = now - contract_value(payoff, quantity, price, tick_value, contract)
     size = _size(won, asset_price, scale)
     dollars = _dollars(won, asset_price, scale)
-    if dollars > 0 and market.style[i] != _PREMIUM and market.kind[i] != _SPOT and gain != BASIS_POINTS:
+    if market.kind[i] == _SPOT:
+        if quantity > 0:
+            size += _size(now, asset_price, scale)
+            dollars -= part_up(-_dollars(-now, asset_price, scale), market.haircut[market.base[i]])
+    elif dollars > 0 and market.style[i] != _PREMIUM:
         dollars = part_down(dollars, gain)
-    if market.kind[i] == _SPOT and quantity > 0:
-        size += _size(now, asset_price, scale)
-        dollars -= part_up(-_dollars(-now, asset_price, scale), market.haircut[market.base[i]])
-    if (
-        _contract_size(payoff, quantity, market.mark[i], tick_value, contract) >= 1.0
-        or _contract_size(payoff, quantity, price, tick_value, contract) >= 1.0
-    ):
+    if _unsafe(payoff, quantity, mark, tick_value, contract) or _unsafe(payoff, quantity, price, tick_value, contract):
         size = np.inf
     return -dollars, size
+
+
+@inlined
+def _open(key: int, count: int, group: I32Array, groups: I64Array) -> int:
+    """Open the group of this key unless it is open: the number of groups now."""
+    if group[key] < 0:
+        group[key] = count
+        for column in range(COLUMNS):
+            groups[count, column] = 0
+        groups[count, KEY] = key
+        groups[count, LEG] = -1
+        groups[count, ORDER] = -1
+        count += 1
+    return count
 
 
 @inlined
@@ -216,19 +246,6 @@ def _enter(table: I64Array, at: int, head: int, g: int, groups: I64Array, row: i
     groups[g, head] = at
 
 
-@compiled
-def _open(key: int, count: int, group: I32Array, groups: I64Array) -> int:
-    """Open the group of this key unless it is open: the number of groups now."""
-    if group[key] >= 0:
-        return count
-    group[key] = count
-    for column in range(COLUMNS):
-        groups[count, column] = 0
-    groups[count, KEY] = key
-    groups[count, LEG] = groups[count, ORDER] = -1
-    return count + 1
-
-
 @inlined
 def _enter_orders(
     account: int, holdings: Holdings, market: Market, profiles: Profiles, scratch: Scratch
@@ -237,7 +254,7 @@ def _enter_orders(
     of losses, of deltas, of short options."""
     orders, groups, cells = scratch.orders, scratch.groups, scratch.cells
     profile = holdings.profile[account]
-    width, gain = profiles.width[profile], profiles.gain[profile]
+    width, gain, offset = profiles.width[profile], profiles.gain[profile], profiles.offset[profile]
     netted = profiles.netting[profile] == _UNDERLYING
     begin = holdings.order_start[account]
     end = begin + holdings.order_count[account]
@@ -247,7 +264,7 @@ def _enter_orders(
     if not valued:
         end = begin
     for o in range(begin, end):
-        i, quantity = holdings.order_instrument[o], holdings.order_quantity[o]
+        i, quantity = np.uint32(holdings.order_instrument[o]), holdings.order_quantity[o]
         # under position netting coins are not scanned, so an order for coins has its slippage only
         scans = netted or market.kind[i] != _SPOT
         if quantity == 0:
@@ -255,10 +272,10 @@ def _enter_orders(
         if market.marked[i] == 0 or (scans and profiles.has_row[profile, i] == 0):
             valued = False
             continue
-        slippage, size = _slippage(o, holdings, market, gain)
+        slippage, size = _slippage(o, i, holdings, market, gain)
         key = np.int64(market.underlying[i] if netted else i)
         opened = _open(key, opened, scratch.group, groups)
-        g = scratch.group[key]
+        g = np.int64(scratch.group[key])
         delta = quantity * market.delta[i]
         groups[g, SOLD] += min(delta, 0)
         groups[g, BOUGHT] += max(delta, 0)
@@ -268,13 +285,12 @@ def _enter_orders(
             cells[cell, 1] += max(delta, 0)
             cells[cell, 2] += min(delta, 0)
         lots = quantity if scans else 0
-        row = profiles.offset[profile] + i * width if scans else profiles.offset[profile]
-        _enter(orders, count, ORDER, g, groups, row, lots, cell)
+        _enter(orders, count, ORDER, g, groups, offset + (i * width if scans else 0), lots, cell)
         orders[count, _SLIPPAGE] = slippage << ARRAY_EXPONENT
         count += 1
         exposure += abs(np.float64(lots)) * np.float64(profiles.largest[profile, i]) + size * _FINE
         leaning += abs(np.float64(quantity)) * abs(np.float64(market.delta[i]))
-        if market.kind[i] == _OPTION and quantity < 0:
+        if market.kind[i] == _OPTION and quantity < 0 and profiles.short_option[profile, market.underlying[i]] > 0:
             scratch.sold[i] += quantity
             shorts += abs(np.float64(quantity)) * np.float64(market.notional[i]) * _FINE
     return count, opened, valued, exposure, leaning, shorts
@@ -283,52 +299,56 @@ def _enter_orders(
 @inlined
 def _enter_positions(
     account: int, opened: int, holdings: Holdings, market: Market, profiles: Profiles, scratch: Scratch
-) -> tuple[int, int, bool, int, float, float, float, float, int, int]:
+) -> tuple[int, int, bool, int, float, float, float, float]:
     """The account's positions into the tables: legs, groups, whether each has a mark and a row; what they add to equity
-    and its size; the sizes of losses, deltas and short options; the short option minimum now and after all sales."""
-    legs, groups, cells = scratch.legs, scratch.groups, scratch.cells
+    and its size; the sizes of losses, deltas and short options."""
+    legs, groups, cells, group, sold = scratch.legs, scratch.groups, scratch.cells, scratch.group, scratch.sold
     profile = holdings.profile[account]
-    width, gain = profiles.width[profile], profiles.gain[profile]
+    width, gain, offset = profiles.width[profile], profiles.gain[profile], profiles.offset[profile]
+    has_row, top = profiles.has_row[profile], profiles.largest[profile]
+    basis, minimum = profiles.basis[profile], profiles.short_option[profile]
     netted = profiles.netting[profile] == _UNDERLYING
     begin = holdings.start[account]
     whole = True
-    count, equity, minimum, minimum_high = 0, 0, 0, 0
+    count, equity = 0, 0
     size, exposure, leaning, shorts = 0.0, 0.0, 0.0, 0.0
     for p in range(begin, begin + holdings.count[account]):
-        i, quantity = holdings.instrument[p], holdings.quantity[p]
+        i, quantity = np.uint32(holdings.instrument[p]), holdings.quantity[p]
         if quantity == 0:
             continue
-        if market.marked[i] == 0:
+        if market.marked[i] == 0 or has_row[i] == 0:
             whole = False
+        if market.mark[i] == 0:
             continue
-        worth, worth_size = _position(p, holdings, market, gain)
+        worth, worth_size = _position(p, i, holdings, market, gain)
         equity += worth
         size += worth_size
-        if width == 0 or profiles.has_row[profile, i] == 0:
+        if width == 0:
             whole = False
             continue
-        key = np.int64(market.underlying[i] if netted else i)
-        opened = _open(key, opened, scratch.group, groups)
-        g = scratch.group[key]
+        underlying = np.uint32(market.underlying[i])
+        key = underlying if netted else i
+        opened = _open(key, opened, group, groups)
+        g = np.int64(group[key])
+        lots = abs(np.float64(quantity))
         delta = quantity * market.delta[i]
         groups[g, DELTA] += delta
+        exposure += lots * np.float64(top[i])
+        leaning += lots * abs(np.float64(market.delta[i]))
         cell = -1
-        if netted and profiles.basis[profile, key] > 0:
-            cell = key * MAX_EXPIRIES + market.bucket[i]
+        if netted and basis[underlying] > 0:
+            cell = underlying * MAX_EXPIRIES + market.bucket[i]
             cells[cell, 0] += delta
-        _enter(legs, count, LEG, g, groups, profiles.offset[profile] + i * width, quantity, cell)
+        _enter(legs, count, LEG, g, groups, offset + i * width, quantity, cell)
         count += 1
-        exposure += abs(np.float64(quantity)) * np.float64(profiles.largest[profile, i])
-        leaning += abs(np.float64(quantity)) * abs(np.float64(market.delta[i]))
-        if market.kind[i] == _OPTION:
-            sales = scratch.sold[i]
-            scratch.sold[i] = 0
-            rate = profiles.short_option[profile, market.underlying[i]]
-            short, short_high = max(-quantity, 0), max(-quantity - sales, 0)
-            shorts += np.float64(short) * np.float64(market.notional[i]) * _FINE
-            minimum += part_up((short * market.notional[i]) << ARRAY_EXPONENT, rate)
-            minimum_high += part_up((short_high * market.notional[i]) << ARRAY_EXPONENT, rate)
-    return count, opened, whole, equity, size, exposure, leaning, shorts, minimum, minimum_high
+        if minimum[underlying] > 0:
+            option = np.int64(market.kind[i] == _OPTION)
+            value = market.notional[i] * option
+            groups[g, SHORTED] += max(-quantity, 0) * value
+            groups[g, SHORTED_HIGH] += max(-quantity - sold[i], 0) * value
+            shorts += lots * np.float64(value) * _FINE
+            sold[i] = 0
+    return count, opened, whole, equity, size, exposure, leaning, shorts
 
 
 @inlined
@@ -344,18 +364,18 @@ def _enter_collateral(
     exposure, leaning = 0.0, 0.0
     assets = holdings.balance.shape[1] if width > 0 and profiles.netting[profile] == _UNDERLYING else 0
     for asset in range(assets):
-        amount, i = holdings.balance[account, asset], market.asset_spot[asset]
-        if amount == 0 or i < 0:
+        amount, spot = holdings.balance[account, asset], market.asset_spot[asset]
+        if amount == 0 or spot < 0:
             continue
+        i = np.uint32(spot)
         lots = _collateral(amount, market.haircut[asset], market.lot_size[i])
         if lots == 0:
             continue
         if profiles.has_row[profile, i] == 0:
             whole = False
-            continue
-        key = np.int64(market.underlying[i])
+        key = np.uint32(market.underlying[i])
         opened = _open(key, opened, scratch.group, groups)
-        g = scratch.group[key]
+        g = np.int64(scratch.group[key])
         delta = lots * market.delta[i]
         groups[g, DELTA] += delta
         cell = -1
@@ -370,27 +390,44 @@ def _enter_collateral(
 
 
 @inlined
-def _minimum_of_new(account: int, holdings: Holdings, market: Market, profiles: Profiles, sold: I64Array) -> int:
-    """The short option minimum of options that are sold without being held; clears `sold`."""
-    minimum = 0
+def _short_new(account: int, holdings: Holdings, market: Market, scratch: Scratch, netted: bool) -> None:
+    """Count the options that orders sell and the account does not hold as short; clears `sold`."""
     begin = holdings.order_start[account]
     for o in range(begin, begin + holdings.order_count[account]):
-        i = holdings.order_instrument[o]
-        sales = -sold[i]
-        if sales > 0:
-            sold[i] = 0
-            rate = profiles.short_option[holdings.profile[account], market.underlying[i]]
-            minimum += part_up((sales * market.notional[i]) << ARRAY_EXPONENT, rate)
-    return minimum
+        i = np.uint32(holdings.order_instrument[o])
+        sales = scratch.sold[i]
+        if sales != 0:
+            scratch.sold[i] = 0
+            key = np.uint32(market.underlying[i]) if netted else i
+            scratch.groups[scratch.group[key], SHORTED_HIGH] -= sales * market.notional[i]
 
 
-@compiled
-def _sum(group: int, groups: I64Array, legs: I64Array, losses: I64Array, vector: I64Array) -> None:
-    """The losses of a group's legs, four rows a pass."""
-    leg = groups[group, LEG]
+@inlined
+def _lean(legs: I64Array, count: int, cells: I64Array, groups: I64Array) -> None:
+    """Add the expiries these legs (or orders) lie in to their groups' LONG and SHORT, each once, and clear them."""
+    for leg in range(count):
+        cell = legs[leg, _CELL]
+        if cell >= 0:
+            net, bought, sold = cells[cell, 0], cells[cell, 1], cells[cell, 2]
+            cells[cell, 0] = 0
+            cells[cell, 1] = 0
+            cells[cell, 2] = 0
+            g = legs[leg, _GROUP]
+            groups[g, LONG] += max(net, 0)
+            groups[g, SHORT] -= min(net, 0)
+            groups[g, LONG_HIGH] += max(net + bought, 0)
+            groups[g, SHORT_HIGH] -= min(net + sold, 0)
+
+
+@inlined
+def _sum(leg: int, legs: I64Array, losses: I64Array, vector: I64Array) -> int:
+    """The losses of a group's legs, beginning with this one (-1: none), four rows a pass; the largest of them."""
+    top = 0
     begun = False
     while leg >= 0 or not begun:
-        a = b = c = d = qa = qb = qc = qd = rows = 0
+        a = b = c = d = 0
+        qa = qb = qc = qd = 0
+        rows = 0
         if leg >= 0:
             a, qa, leg, rows = legs[leg, _ROW], legs[leg, _LOTS], legs[leg, _NEXT], 1
         if leg >= 0:
@@ -400,43 +437,40 @@ def _sum(group: int, groups: I64Array, legs: I64Array, losses: I64Array, vector:
         if leg >= 0:
             d, qd, leg, rows = legs[leg, _ROW], legs[leg, _LOTS], legs[leg, _NEXT], 4
         if begun:
-            add(losses, a, qa, b, qb, c, qc, d, qd, rows, vector)
+            top = add(losses, a, qa, b, qb, c, qc, d, qd, rows, vector)
         else:
-            load(losses, a, qa, b, qb, c, qc, d, qd, rows, vector)
+            top = load(losses, a, qa, b, qb, c, qc, d, qd, rows, vector)
         begun = True
+    return top
 
 
-@compiled
-def _scan(
-    group: int, groups: I64Array, legs: I64Array, losses: I64Array, vector: I64Array, best: int, worst: int
-) -> tuple[int, int]:
-    """Set a group's SCAN; returns the largest scan so far and the lowest scenario that decides it."""
+@inlined
+def _scan(group: int, groups: I64Array, legs: I64Array, losses: I64Array, vectors: I64Array, width: int) -> int:
+    """The scan risk of a group's legs. One leg without orders needs no vector: the extreme of its row decides."""
     leg = groups[group, LEG]
     if leg >= 0 and legs[leg, _NEXT] < 0 and groups[group, ORDER] < 0:
-        row = losses[legs[leg, _ROW] : legs[leg, _ROW] + vector.shape[0]]
-        lots = legs[leg, _LOTS]
-        extreme = largest(row) if lots > 0 else smallest(row)
-        top = extreme * lots
-        decided = row
-    else:
-        _sum(group, groups, legs, losses, vector)
-        extreme = top = largest(vector)
-        decided = vector
-    scan = max(top, 0)
-    groups[group, SCAN] = groups[group, SCAN_HIGH] = groups[group, SCAN_LOW] = scan
-    if scan > best:
-        return scan, first(decided, extreme)
-    if scan == best and scan > 0:
-        return best, min(worst, first(decided, extreme))
-    return best, worst
+        row, lots = losses[legs[leg, _ROW] : legs[leg, _ROW] + width], legs[leg, _LOTS]
+        return max((largest(row) if lots > 0 else smallest(row)) * lots, 0)
+    return max(_sum(leg, legs, losses, vectors[_LEGS + group % MAX_UNDERLYINGS, :width]), 0)
 
 
-@compiled
+@inlined
+def _deciding(group: int, scan: int, groups: I64Array, legs: I64Array, losses: I64Array, vectors: I64Array, width: int) -> int:
+    """The lowest scenario in which a group loses its scan risk, which is above zero."""
+    leg = groups[group, LEG]
+    if legs[leg, _NEXT] < 0:
+        return first(losses[legs[leg, _ROW] : legs[leg, _ROW] + width], scan // legs[leg, _LOTS])
+    return first(vectors[_LEGS + group, :width], scan)
+
+
+@kernel
 def _scan_fills(group: int, groups: I64Array, orders: I64Array, losses: I64Array, vectors: I64Array, width: int) -> None:
-    """Set SCAN_HIGH and SCAN_LOW of a group that has orders; vectors[0] holds the losses of its legs."""
-    legs, high, low = vectors[0, :width], vectors[1, :width], vectors[2, :width]
+    """Set SCAN_HIGH and SCAN_LOW of a group that has orders, whose vector of legs has just been summed."""
+    legs = vectors[_LEGS + group % MAX_UNDERLYINGS, :width]
+    high, low = vectors[_HIGH, :width], vectors[_LOW, :width]
     for k in range(width):
-        high[k] = low[k] = legs[k]
+        high[k] = legs[k]
+        low[k] = legs[k]
     order = groups[group, ORDER]
     while order >= 0:
         row = orders[order, _ROW]
@@ -446,28 +480,13 @@ def _scan_fills(group: int, groups: I64Array, orders: I64Array, losses: I64Array
     groups[group, SCAN_LOW] = max(largest(low), 0)
 
 
-@compiled
-def _lean(legs: I64Array, count: int, cells: I64Array, groups: I64Array) -> None:
-    """Add the expiries these legs (or orders) lie in to their groups' LONG and SHORT, each once, and clear them."""
-    for leg in range(count):
-        cell = legs[leg, _CELL]
-        if cell >= 0:
-            net, bought, sold = cells[cell, 0], cells[cell, 1], cells[cell, 2]
-            cells[cell, 0] = cells[cell, 1] = cells[cell, 2] = 0
-            g = legs[leg, _GROUP]
-            groups[g, LONG] += max(net, 0)
-            groups[g, SHORT] -= min(net, 0)
-            groups[g, LONG_HIGH] += max(net + bought, 0)
-            groups[g, SHORT_HIGH] -= min(net + sold, 0)
-
-
 @inlined
 def _up(fine: int) -> int:
     """2^-ARRAY_EXPONENT micro-dollars as micro-dollars, rounded up."""
     return -((-fine) >> ARRAY_EXPONENT)
 
 
-@compiled
+@kernel
 def margin_accounts(
     accounts: I64Array, holdings: Holdings, market: Market, profiles: Profiles, scratch: Scratch, out: Margins
 ) -> None:
@@ -476,14 +495,15 @@ def margin_accounts(
     `accounts` [n] are account numbers; no other row of `out` is touched. It runs without the interpreter's lock: threads
     take slices of the accounts, each with a scratch of its own.
 
-    Status NO_RISK_ARRAY: a position (or collateral) has no mark or no risk array and is left out of the figures.
-    RISK_BOUND_EXCEEDED: the figures would pass 64 bits; maintenance is UNPAYABLE and equity not above zero. An order that
-    cannot be valued makes the initial margin alone UNPAYABLE, and so do more orders than the scratch has room for.
+    Status NO_RISK_ARRAY: a position or a coin has no mark or no risk array in the market in force; the figures are then
+    from the last ones it had, if it ever had any. RISK_BOUND_EXCEEDED: the figures would pass 64 bits; maintenance is
+    UNPAYABLE and equity not above zero. An order that cannot be valued makes the initial margin alone UNPAYABLE, and so do
+    more orders than the scratch has room for.
     """
     losses, group, groups, legs, orders = profiles.losses, scratch.group, scratch.groups, scratch.legs, scratch.orders
     for index in range(accounts.shape[0]):
-        account = accounts[index]
-        profile = holdings.profile[account]
+        account = np.uint64(accounts[index])
+        profile = np.uint64(holdings.profile[account])
         width = profiles.width[profile]
         netted = profiles.netting[profile] == _UNDERLYING
 
@@ -494,14 +514,14 @@ def margin_accounts(
                 account, holdings, market, profiles, scratch
             )
         equity, size = _balances(account, holdings, market)
-        count, opened, whole, profit, profit_size, exposure, leaning, shorts, minimum, minimum_high = _enter_positions(
+        count, opened, whole, profit, profit_size, exposure, leaning, shorts = _enter_positions(
             account, opened, holdings, market, profiles, scratch
         )
         count, opened, coins_whole, coin_exposure, coin_leaning = _enter_collateral(
             account, count, opened, holdings, market, profiles, scratch
         )
         if ordered > 0:
-            minimum_high += _minimum_of_new(account, holdings, market, profiles, scratch.sold)
+            _short_new(account, holdings, market, scratch, netted)
         equity += profit - holdings.fees_due[account]
         size += profit_size + abs(np.float64(holdings.fees_due[account]))
         exposure += coin_exposure
@@ -512,38 +532,52 @@ def margin_accounts(
         )
         status = _NONE if whole and coins_whole else _NO_ARRAY
 
-        scan, scan_high, basis, basis_high, credit, credit_high = 0, 0, 0, 0, 0, 0
-        best, worst = 0, 0
         _lean(legs, count, scratch.cells, groups)
         _lean(orders, ordered, scratch.cells, groups)
+        required, required_high, best = 0, 0, 0
+        minimum, minimum_high = 0, 0
         for g in range(opened):
             if bounded:
-                best, worst = _scan(g, groups, legs, losses, scratch.vectors[0, :width], best, worst)
+                scan = _scan(g, groups, legs, losses, scratch.vectors, width)
+                groups[g, SCAN] = scan
+                groups[g, SCAN_HIGH] = scan
+                groups[g, SCAN_LOW] = scan
+                best = max(best, scan)
                 if payable and groups[g, ORDER] >= 0:
                     _scan_fills(g, groups, orders, losses, scratch.vectors, width)
-            scan += groups[g, SCAN]
-            scan_high += groups[g, SCAN_HIGH]
+            required += groups[g, SCAN]
+            required_high += groups[g, SCAN_HIGH]
+            key = np.uint32(groups[g, KEY])
             if netted:
-                rate = profiles.basis[profile, groups[g, KEY]]
-                basis += part_up(min(groups[g, LONG], groups[g, SHORT]), rate)
-                basis_high += part_up(min(groups[g, LONG_HIGH], groups[g, SHORT_HIGH]), rate)
+                required += part_up(min(groups[g, LONG], groups[g, SHORT]), profiles.basis[profile, key])
+                required_high += part_up(min(groups[g, LONG_HIGH], groups[g, SHORT_HIGH]), profiles.basis[profile, key])
+            if groups[g, SHORTED_HIGH] > 0:
+                rate = profiles.short_option[profile, key if netted else np.uint32(market.underlying[key])]
+                minimum += part_up(groups[g, SHORTED] << ARRAY_EXPONENT, rate)
+                minimum_high += part_up(groups[g, SHORTED_HIGH] << ARRAY_EXPONENT, rate)
+        worst = 0
+        if best > 0:
+            worst = width
+            for g in range(opened):
+                if groups[g, SCAN] == best:
+                    worst = min(worst, _deciding(g, best, groups, legs, losses, scratch.vectors, width))
         pairs = profiles.credit_count[profile]
         if netted and pairs > 0 and opened > 1 and bounded:
             begin = profiles.credit_start[profile]
             a, b = profiles.credit_a[begin : begin + pairs], profiles.credit_b[begin : begin + pairs]
             rates, ranges = profiles.credit_rate[begin : begin + pairs], profiles.scan[profile]
-            credit = credits(a, b, rates, ranges, group, groups[:opened], False)
+            required -= credits(a, b, rates, ranges, group, groups[:opened], False)
             if ordered > 0 and payable:
-                credit_high = credits(a, b, rates, ranges, group, groups[:opened], True)
+                required_high -= credits(a, b, rates, ranges, group, groups[:opened], True)
         for g in range(opened):
-            group[groups[g, KEY]] = -1
+            group[np.uint32(groups[g, KEY])] = -1
 
         if bounded:
-            required = max(scan + basis - credit, minimum)
+            required = max(required, minimum)
             maintenance = _up(required)
             buffer = part_up(maintenance, profiles.buffer[profile])
             if ordered > 0:
-                required = max(scan_high + basis_high - credit_high, minimum_high)
+                required = max(required_high, minimum_high)
             initial = max(part_up(_up(required), profiles.initial[profile]), maintenance + buffer)
             if not payable:
                 initial = UNPAYABLE

@@ -2,74 +2,92 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from risk.kernel import kernel
 from risk.tables import I64Array
-from schemas.compiled import compiled
+from schemas.compiled import inlined
+
+_LOWEST: Final = -(2**63)
 
 # Slices with their own bounds let the compiler see plain, never negative indices; that is what makes it use wide
 # registers. One pass over four rows is twice as fast as four passes over one.
 
 
-@compiled
+@inlined
 def load(
     losses: I64Array, a: int, qa: int, b: int, qb: int, c: int, qc: int, d: int, qd: int, rows: int, out: I64Array
-) -> None:
-    """out[k] = sum of quantity x row over the first `rows` (0 ... 4) of the rows that begin at a, b, c, d."""
+) -> int:
+    """out[k] = sum of quantity x row over the first `rows` (0 ... 4) of the rows that begin at a, b, c, d; its largest."""
     width = out.shape[0]
+    top = _LOWEST
     if rows >= 4:
         r0, r1, r2, r3 = losses[a : a + width], losses[b : b + width], losses[c : c + width], losses[d : d + width]
         for k in range(width):
             out[k] = r0[k] * qa + r1[k] * qb + r2[k] * qc + r3[k] * qd
+            top = max(top, out[k])
     elif rows == 3:
         r0, r1, r2 = losses[a : a + width], losses[b : b + width], losses[c : c + width]
         for k in range(width):
             out[k] = r0[k] * qa + r1[k] * qb + r2[k] * qc
+            top = max(top, out[k])
     elif rows == 2:
         r0, r1 = losses[a : a + width], losses[b : b + width]
         for k in range(width):
             out[k] = r0[k] * qa + r1[k] * qb
+            top = max(top, out[k])
     elif rows == 1:
         r0 = losses[a : a + width]
         for k in range(width):
             out[k] = r0[k] * qa
+            top = max(top, out[k])
     else:
         for k in range(width):
             out[k] = 0
+        top = 0
+    return top
 
 
-@compiled
+@inlined
 def add(
     losses: I64Array, a: int, qa: int, b: int, qb: int, c: int, qc: int, d: int, qd: int, rows: int, out: I64Array
-) -> None:
-    """out[k] += sum of quantity x row over the first `rows` (1 ... 4) of the rows that begin at a, b, c, d."""
+) -> int:
+    """out[k] += sum of quantity x row over the first `rows` (1 ... 4) of the rows that begin at a, b, c, d; its largest."""
     width = out.shape[0]
+    top = _LOWEST
     if rows >= 4:
         r0, r1, r2, r3 = losses[a : a + width], losses[b : b + width], losses[c : c + width], losses[d : d + width]
         for k in range(width):
             out[k] += r0[k] * qa + r1[k] * qb + r2[k] * qc + r3[k] * qd
+            top = max(top, out[k])
     elif rows == 3:
         r0, r1, r2 = losses[a : a + width], losses[b : b + width], losses[c : c + width]
         for k in range(width):
             out[k] += r0[k] * qa + r1[k] * qb + r2[k] * qc
+            top = max(top, out[k])
     elif rows == 2:
         r0, r1 = losses[a : a + width], losses[b : b + width]
         for k in range(width):
             out[k] += r0[k] * qa + r1[k] * qb
+            top = max(top, out[k])
     else:
         r0 = losses[a : a + width]
         for k in range(width):
             out[k] += r0[k] * qa
+            top = max(top, out[k])
+    return top
 
 
-@compiled
+@kernel
 def add_fills(row: I64Array, quantity: int, slippage: int, high: I64Array, low: I64Array) -> None:
-    """Add an order to the worst (`high`) and the best (`low`) fills: it is filled where that costs, or where it helps."""
+    """Add an order to the worst (`high`) and to the best (`low`) fills: filled where it costs, or where it helps."""
     for k in range(high.shape[0]):
         loss = row[k] * quantity + slippage
         high[k] += max(loss, 0)
         low[k] += min(loss, 0)
 
 
-@compiled
+@kernel
 def largest(vector: I64Array) -> int:
     """The largest element of a vector that has one."""
     top: int = vector[0]
@@ -78,7 +96,7 @@ def largest(vector: I64Array) -> int:
     return top
 
 
-@compiled
+@kernel
 def smallest(vector: I64Array) -> int:
     """The smallest element of a vector that has one."""
     bottom: int = vector[0]
@@ -87,10 +105,10 @@ def smallest(vector: I64Array) -> int:
     return bottom
 
 
-@compiled
+@kernel
 def first(vector: I64Array, value: int) -> int:
-    """The lowest index with this value, or the length. No early exit: that would keep it from running in wide registers."""
-    found = vector.shape[0]
+    """The lowest index with this value, or the length. An early exit would keep it from running in wide registers."""
+    found: int = vector.shape[0]
     for k in range(vector.shape[0]):
         if vector[k] == value:
             found = min(found, k)
