@@ -15,6 +15,7 @@ from typing import Final
 
 from ledger.chain import link_numbered, outcomes_genesis
 from ledger.journal import JournalFull, JournalLocked
+from ledger.journal.sqlite import REFUSED_BY_THE_SYSTEM, code_of
 
 FORMAT: Final = 1
 PAGE_BYTES: Final = 16384
@@ -198,9 +199,9 @@ class OutcomeLog:
         except sqlite3.ProgrammingError:
             raise
         except (sqlite3.Error, MemoryError, UnicodeDecodeError) as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            code = code_of(error)
             if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise JournalLocked(self._where, str(error)) from error
-            if writing and code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT):
+            if writing and code in REFUSED_BY_THE_SYSTEM:
                 raise JournalFull(self._where, str(error)) from error
             raise OutcomesBroken(self._where, n, shard, str(error) or type(error).__name__) from error

@@ -30,6 +30,12 @@ POLL_SECONDS: Final = 0.001
 """how often a waiting reader looks; one look reads a counter in shared memory"""
 BUSY_SECONDS: Final = 30.0
 
+REFUSED_BY_THE_SYSTEM: Final = frozenset(
+    (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM,
+     sqlite3.SQLITE_NOMEM)
+)  # fmt: skip
+"""SQLite's errors on writing that speak of the disk or memory, not of what the file holds"""
+
 _APPLICATION: Final = 0x4E6F7661
 _TABLES: Final = (
     "CREATE TABLE entries (offset INTEGER PRIMARY KEY, chain BLOB NOT NULL, data BLOB NOT NULL)",
@@ -257,6 +263,11 @@ class SqliteJournal:
             return count, chain
 
 
+def code_of(error: BaseException) -> int:
+    """SQLite's primary code for an error; 0 for one that it did not tell itself, such as text that is no UTF-8."""
+    return sqlite3.SQLITE_NOMEM if isinstance(error, MemoryError) else getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
 @contextmanager
 def _naming(where: str, offset: int, *, writing: bool = False) -> Iterator[None]:
     """Gives SQLite's errors the journal's names; `offset` is where work was going on."""
@@ -265,10 +276,10 @@ def _naming(where: str, offset: int, *, writing: bool = False) -> Iterator[None]
     except sqlite3.ProgrammingError:
         raise
     except (sqlite3.Error, MemoryError, UnicodeDecodeError) as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = code_of(error)
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise JournalLocked(where, str(error)) from error
-        if writing and code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT):
+        if writing and code in REFUSED_BY_THE_SYSTEM:
             raise JournalFull(where, str(error)) from error
         raise JournalBroken(where, offset, str(error) or type(error).__name__) from error
 
