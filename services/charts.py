@@ -180,17 +180,6 @@ def lines(times: Sequence[int], named: Mapping[str, Sequence[float]], unit: str,
         days: Any = _days(times)
         for (name, values), colour in zip(named.items(), LINES, strict=False):
             axes.plot(days, values, color=colour, linewidth=1.4, label=name)
-            low = int(np.argmin(values)) if len(values) else 0
-            if unit == "" and len(values):
-                axes.annotate(
-                    f"{values[low]:.0f}",
-                    (days[low], values[low]),
-                    xytext=(0, -5),
-                    textcoords="offset points",
-                    ha="center",
-                    va="top",
-                    color=colour,
-                )
         for mark in _days(marks):
             axes.axvline(mark, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))  # type: ignore[arg-type]
         axes.yaxis.set_major_locator(MaxNLocator(5))

@@ -197,7 +197,7 @@ def _orders(people: Population, venue: Exchange, seed: int, now: Moment) -> list
     if now.step >= CHANGED_AFTER:
         events += [
             OrderChanged(
-                account=one.account, time=now.time, order=one.order, quantity=one.quantity // 2, price=priced(one)
+                account=one.account, time=now.time, order=one.order, quantity=int(one.quantity / 2), price=priced(one)
             )
             for one in _intents(people, venue, seed, now.step - CHANGED_AFTER, opening)
             if abs(one.quantity) > 3 and priced(one) > 0

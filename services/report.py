@@ -78,7 +78,7 @@ class RunFigures:
 
     Sequences over marks have one entry a mark: `times` in microseconds, money in micro-dollars. `calls` and
     `liquidations` count accounts that entered that rung at the mark, `notional` is the value of positions closed by
-    awards and deleveraging. `prices` are micro-dollars by underlying, `volatility` millionths by underlying, at the money.
+    awards and deleveraging. `prices` are micro-dollars, `volatility` millionths at the money, by underlying.
     `own_figures`: the prices are the project's table, not the user's files.
     """
 
@@ -182,7 +182,11 @@ def html(figures: RunFigures) -> str:
 
 
 def _tiles(figures: RunFigures) -> str:
-    tiles = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in headline(figures))
+    tiles = ""
+    for name, value in headline(figures):
+        number, _, rest = value.partition(" (")
+        small = f" <small>({escape(rest)}</small>" if rest else ""
+        tiles += f"<div><dt>{escape(name)}</dt><dd>{escape(number)}{small}</dd></div>"
     return f"<dl class=tiles>{tiles}</dl>"
 
 
@@ -376,6 +380,7 @@ border:1px solid var(--grid);border-radius:.6rem;overflow:hidden}
 display:flex;flex-direction:column;justify-content:space-between}
 dt{font-size:.8rem;line-height:1.3;color:var(--muted)}
 dd{margin:.15rem 0 0;font-size:1.2rem;font-weight:650;font-variant-numeric:tabular-nums}
+dd small{font-size:.75rem;font-weight:400;color:var(--muted)}
 section{background:var(--surface);border:1px solid var(--grid);border-radius:.6rem;padding:1rem 1.1rem;margin:1rem 0}
 figure{margin:0}figcaption,section p{color:var(--muted);font-size:.93rem;margin:0 0 .6rem;max-width:70ch}
 section p b{color:var(--ink)}
