@@ -188,7 +188,7 @@ class Desk:
         for position in failing.positions:
             if lots := called.get(position.instrument, 0):
                 events.append(self._call(failing, position, lots, view))
-        return events if running else events + self._plan(failing, left, beyond, view)
+        return events if running else events + self._plan(failing, left, view)
 
     def _is_unsellable(self, one: _Auction) -> bool:
         floor = auction.marks_to_floor(one.terms)
@@ -208,7 +208,7 @@ class Desk:
         self._next_call += 1
         return call
 
-    def _plan(self, failing: Book, left: dict[int, int], beyond: int, view: MarketView) -> list[Event]:
+    def _plan(self, failing: Book, left: dict[int, int], view: MarketView) -> list[Event]:
         holdings = [
             one._replace(quantity=rest, worth=one.worth * rest // one.quantity)
             for one in sorted(sellable(failing, view))
@@ -217,7 +217,7 @@ class Desk:
         requirement = view.requirement(failing.account, [one.instrument for one in holdings], failing.balances)
         terms = view.terms()
         # costed as if sold a mark after the opening: the opening price seldom finds a buyer, the floor seldom is needed
-        sales = plan(holdings, failing.equity + beyond, requirement, auction.discount(terms, 1))
+        sales = plan(holdings, failing.equity, requirement, auction.discount(terms, 1))
         events: list[Event] = []
         for sale in sales:
             number = self._next_auction

@@ -40,7 +40,7 @@ CENT = MICRO // 100
 
 
 class View:
-    """Perps of 100 dollars a lot at a mark of 10,000 ticks, ten dollars of margin each; a coin of one dollar a lot."""
+    """Perps of 100 dollars a lot, ten of margin each, marked at 10,000 ticks; OTHER settles in a coin of a dollar a lot."""
 
     def __init__(self) -> None:
         self.marks = {PERP: 10_000, OTHER: 10_000, SPOT: 100}
@@ -54,8 +54,8 @@ class View:
     def payoff(self, _instrument: int) -> Payoff:
         return Payoff.LINEAR
 
-    def settlement(self, _instrument: int) -> int:
-        return 0
+    def settlement(self, instrument: int) -> int:
+        return COIN if instrument == OTHER else 0
 
     def value(self, instrument: int, quantity: int) -> int:
         return abs(quantity) * self.marks[instrument] * CENT
@@ -313,6 +313,28 @@ def test_a_haircut_is_not_a_shortfall() -> None:
     desk, view = Desk(), View()
     told = due(101, -20 * MICRO, {PERP: 40}, {0: -290 * MICRO, COIN: 300_000}, 1)
     assert all(isinstance(event, LiquidationPlanned) for event in planned_at(desk, view, 1, *told))
+
+
+def test_the_bankruptcy_price_gives_the_haircut_back() -> None:
+    # worth 100 dollars less than nothing, of which the haircut of 30 is no part: 70 of 4000 are 1.75 %
+    desk, view = Desk(), View()
+    events = planned_at(desk, view, 1, *due(101, -100 * MICRO, {PERP: 40}, {0: -290 * MICRO, COIN: 300_000}, 1))
+    assert [(event.quantity, event.price) for event in events if isinstance(event, DeleveragingCalled)] == [
+        (-40, 10_175)
+    ]
+
+
+def test_a_coin_that_a_position_is_settled_in_is_kept_while_the_position_stands() -> None:
+    desk, view = Desk(), View()
+    balances = {0: -290 * MICRO, COIN: 300_000}
+    (planned,) = planned_at(desk, view, 1, *due(101, -20 * MICRO, {OTHER: 4}, balances, 1), fund(0))
+    assert (planned.instrument, planned.quantity) == (OTHER, -4)
+
+
+def test_a_debt_in_a_coin_is_bought_back_in_whole_lots() -> None:
+    desk, view = Desk(), View()
+    (planned,) = planned_at(desk, view, 1, *due(101, -20 * MICRO, {}, {0: 290 * MICRO, COIN: -310_900}, 1))
+    assert (planned.instrument, planned.quantity) == (SPOT, 310)
 
 
 def test_the_fund_is_promised_once_by_account_number() -> None:
