@@ -40,7 +40,7 @@ CENT = MICRO // 100
 
 
 class View:
-    """Perps of 100 dollars a lot, ten of margin each, marked at 10,000 ticks; OTHER settles in a coin of a dollar a lot."""
+    """Perps of 100 dollars a lot, ten of margin each, at 10,000 ticks; OTHER settles in a coin of a dollar a lot."""
 
     def __init__(self) -> None:
         self.marks = {PERP: 10_000, OTHER: 10_000, SPOT: 100}
