@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ledger.state import Life, State
+from ledger.state import Life, State, live_rows
 from schemas.chart import House
 from schemas.kinds import Style
 from schemas.outcomes import HouseBalance, NetPosition
@@ -68,10 +68,7 @@ def check_tables(state: State) -> None:
 def _open_positions(state: State) -> list[tuple[int, int, int]]:
     """(instrument, sum of quantities, sum of costs) over the shard's accounts."""
     pool = state.pool
-    lengths = pool.count
-    held = int(lengths.sum())
-    within = np.arange(held) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    rows = np.repeat(pool.start, lengths) + within
+    rows = live_rows(pool)
     instruments = pool.instrument[rows]
     quantity = np.zeros(len(state.life), np.int64)
     cost = np.zeros(len(state.life), np.int64)

@@ -24,6 +24,7 @@ from ledger.state import (
     State,
     Withdrawal,
     genesis,
+    live_rows,
 )
 from risk.profile import parse_profile
 from risk.tables import I32Array, Market, Profiles, margins
@@ -116,11 +117,8 @@ def _arrays(state: State) -> dict[str, npt.NDArray[Any]]:
     opened = np.flatnonzero(state.accounts.status != 255)
     accounts = int(opened[-1]) + 1
     pool = state.pool
-    lengths = pool.count[:accounts]
-    held = int(lengths.sum())
-    within = np.arange(held) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    rows = np.repeat(pool.start[:accounts], lengths) + within
-    arrays: dict[str, npt.NDArray[Any]] = {"positions.count": lengths}
+    rows = live_rows(pool, accounts)
+    arrays: dict[str, npt.NDArray[Any]] = {"positions.count": pool.count[:accounts]}
     for name in _POSITIONS:
         arrays[f"positions.{name}"] = getattr(pool, name)[rows]
     for name in Accounts._fields:

@@ -386,6 +386,13 @@ def room_for_positions(state: State, more: int) -> None:
     state.used = live
 
 
+def live_rows(pool: Pool, accounts: int | None = None) -> I64Array:
+    """The pool's rows that hold positions, by account and instrument (of the first `accounts` numbers)."""
+    lengths = pool.count[:accounts]
+    within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return np.repeat(pool.start[:accounts], lengths) + within
+
+
 def holdings(state: State) -> Holdings:
     """The books as the margin kernels read them."""
     if state.order_tables is None:

@@ -109,6 +109,10 @@ class Profile:
     """initial over maintenance requirement"""
     buffer: int
     """liquidation buffer, as a part of maintenance"""
+    look_ahead: int
+    """hours of time decay in every scenario"""
+    linear: bool
+    """True: losses follow today's dollar delta; False: every instrument is revalued"""
     moves: tuple[Scenario, ...]
     underlyings: Mapping[str, UnderlyingRisk]
     credits: tuple[Credit, ...]
@@ -157,6 +161,8 @@ def parse_profile(text: str) -> Profile:
         gain=_points(whole, "", "gain", 0, BASIS_POINTS),
         initial_ratio=_points(whole, "", "initial_ratio", BASIS_POINTS, 10 * BASIS_POINTS),
         buffer=_points(whole, "", "buffer", 0, BASIS_POINTS, 1_000),
+        look_ahead=_whole({"look_ahead": 0} | whole, "", "look_ahead", 0, 240),
+        linear=_table(whole, "", "scenarios").get("kind") == "linear",
         moves=_scenarios(_table(whole, "", "scenarios")),
         underlyings=_underlyings(_table(whole, "", "underlyings")),
         credits=_credits(whole.get("credits", [])),
@@ -177,6 +183,7 @@ _PROFILE_KEYS: Final = (
     "gain",
     "initial_ratio",
     "buffer",
+    "look_ahead",
     "scenarios",
     "underlyings",
     "credits",

@@ -68,7 +68,6 @@ class Grid:
     """
 
     lot: int
-    spot_lot: int
     price_scale: int
     strikes: tuple[int, ...]
 
@@ -89,7 +88,7 @@ def grid(opening: int) -> Grid:
         raise NotListableError(f"an opening price of {dollars} dollars is too small to cut into lots")
     step = _round_step(opening / 9)
     first, last = math.floor(0.4 * opening / step), math.floor(1.55 * opening / step)
-    return Grid(lot, lot // 10, price_scale, tuple(step * k for k in range(max(first, 1), last + 1)))
+    return Grid(lot, price_scale, tuple(step * k for k in range(max(first, 1), last + 1)))
 
 
 def _round_step(width: float) -> int:
@@ -182,7 +181,7 @@ def _instruments(number: int, symbol: str, price: int, time: int, *, inverse: bo
     cash = Settling.COLLATERALISED
     daily = Settling.SETTLED_TO_MARKET
     rows = [
-        _linear(number, time, cut, f"{symbol}-USD", Kind.SPOT, cut.spot_lot, cash, 0),
+        _linear(number, time, cut, f"{symbol}-USD", Kind.SPOT, cut.lot, cash, 0),
         _linear(number, time, cut, f"{symbol}-PERP", Kind.PERP, cut.lot, cash, 0),
         *(
             _linear(number, time, cut, f"{symbol}-{_day(expiry)}", Kind.FUTURE, cut.lot, settling, expiry)

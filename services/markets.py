@@ -57,7 +57,7 @@ class PricesUnusableError(ValueError):
 
 
 @dataclass(frozen=True)
-class PricePath:
+class Path:
     """Prices by step: `times` [steps] microseconds, `prices` [steps, underlyings] micro-dollars (columns are underlying
     numbers), `variance` [steps, underlyings] a year's variance as the proxy estimates it from that step and before.
     """
@@ -78,7 +78,7 @@ def openings(bars: Sequence[Bar]) -> dict[str, int]:
     return dict(sorted(first.items()))
 
 
-def path(bars: Sequence[Bar], venue: Exchange) -> PricePath:
+def path(bars: Sequence[Bar], venue: Exchange) -> Path:
     """The steps that bars become. Raises PricesUnusableError where bars are too few or lie unevenly close."""
     by_symbol: dict[str, list[Bar]] = {one.symbol: [] for one in venue.underlyings}
     for bar in bars:
@@ -92,7 +92,7 @@ def path(bars: Sequence[Bar], venue: Exchange) -> PricePath:
     times = np.array([start + width * point // POINTS for start in starts for point in range(POINTS)], np.int64)
     prices = np.array([[point for bar in column for point in points(bar)] for column in by_symbol.values()], np.int64)
     columns = [_variance(column, width) for column in by_symbol.values()]
-    return PricePath(times, np.ascontiguousarray(prices.T), np.ascontiguousarray(np.array(columns).T))
+    return Path(times, np.ascontiguousarray(prices.T), np.ascontiguousarray(np.array(columns).T))
 
 
 def points(bar: Bar) -> tuple[int, int, int, int]:
@@ -120,7 +120,7 @@ def _variance(bars: Sequence[Bar], width: int) -> list[float]:
     return answer
 
 
-def oracle_events(track: PricePath, venue: Exchange, funding: Sequence[FundingRow], step: int) -> tuple[Any, ...]:
+def oracle_events(track: Path, venue: Exchange, funding: Sequence[FundingRow], step: int) -> tuple[Any, ...]:
     """Everything the oracles say at a step, in the order it enters the journal. The round's number is step + 1."""
     rates = {(row.ts, row.symbol): row.rate for row in funding}
     return (
@@ -133,7 +133,7 @@ def oracle_events(track: PricePath, venue: Exchange, funding: Sequence[FundingRo
     )
 
 
-def _index_prices(track: PricePath, venue: Exchange, step: int) -> list[OraclePrice]:
+def _index_prices(track: Path, venue: Exchange, step: int) -> list[OraclePrice]:
     events: list[OraclePrice] = []
     for one in venue.underlyings:
         price = int(track.prices[step, one.underlying])
@@ -155,27 +155,27 @@ def _index_prices(track: PricePath, venue: Exchange, step: int) -> list[OraclePr
     return events
 
 
-def governance_price(track: PricePath, step: int) -> int:
+def governance_price(track: Path, step: int) -> int:
     """The governance token's price, micro-dollars: PROXY, it follows the last underlying with a beta of 1.3."""
     ratio = float(track.prices[step, -1] / track.prices[0, -1])
     return max(1, round(GOVERNANCE_PRICE * math.pow(ratio, _GOVERNANCE_BETA)))
 
 
-def asset_prices(track: PricePath, venue: Exchange, step: int) -> dict[int, int]:
+def asset_prices(track: Path, venue: Exchange, step: int) -> dict[int, int]:
     """What one whole unit of each asset costs, micro-dollars, by asset number; USDC stands at one dollar."""
     coins = {coin_of(one.underlying): int(track.prices[step, one.underlying]) for one in venue.underlyings}
     stable = {venue.asset["USD"].asset: MICRO, venue.asset["USDC"].asset: MICRO}
     return {**stable, **coins, venue.asset["GOV"].asset: governance_price(track, step)}
 
 
-def _asset_prices(track: PricePath, venue: Exchange, step: int) -> list[OracleAssetPrice]:
+def _asset_prices(track: Path, venue: Exchange, step: int) -> list[OracleAssetPrice]:
     time = int(track.times[step])
     # the dollar is what prices are told in: nobody tells its own
     told = list(asset_prices(track, venue, step).items())[1:]
     return [OracleAssetPrice(asset=asset, round=step + 1, time=time, price=price) for asset, price in told]
 
 
-def forward(track: PricePath, step: int, underlying: int, expiry: int) -> int:
+def forward(track: Path, step: int, underlying: int, expiry: int) -> int:
     """An underlying's forward for an expiry, micro-dollars: PROXY, a carry that falls with the drawdown."""
     spot = float(track.prices[step, underlying])
     drawdown = min(0.5, max(0.0, 1.0 - spot / float(track.prices[0, underlying])))
@@ -184,7 +184,7 @@ def forward(track: PricePath, step: int, underlying: int, expiry: int) -> int:
 
 
 def perp_forward(
-    track: PricePath, step: int, underlying: int, symbol: str, rates: Mapping[tuple[int, str], int]
+    track: Path, step: int, underlying: int, symbol: str, rates: Mapping[tuple[int, str], int]
 ) -> int:
     """Where a perp stands, micro-dollars: PROXY, off the index by the funding rate of the interval it lies in."""
     time = int(track.times[step])
@@ -194,7 +194,7 @@ def perp_forward(
 
 
 def _forwards(
-    track: PricePath, venue: Exchange, rates: Mapping[tuple[int, str], int], step: int
+    track: Path, venue: Exchange, rates: Mapping[tuple[int, str], int], step: int
 ) -> list[OracleForward]:
     time = int(track.times[step])
     events: list[OracleForward] = []
@@ -208,7 +208,7 @@ def _forwards(
     return events
 
 
-def volatility(track: PricePath, step: int, underlying: int, expiry: int, strike: int) -> int:
+def volatility(track: Path, step: int, underlying: int, expiry: int, strike: int) -> int:
     """The proxy's volatility at a strike (micro-dollars) of an expiry, millionths of a year's."""
     years = max(HOUR, expiry - int(track.times[step])) / YEAR
     now, settled = float(track.variance[step, underlying]), _LONG_RUN**2
@@ -220,7 +220,7 @@ def volatility(track: PricePath, step: int, underlying: int, expiry: int, strike
     return round(min(_CEILING, max(_FLOOR, level)) * MICRO)
 
 
-def _volatilities(track: PricePath, venue: Exchange, step: int) -> list[OracleVolatility]:
+def _volatilities(track: Path, venue: Exchange, step: int) -> list[OracleVolatility]:
     time = int(track.times[step])
     surface = sorted(
         {
@@ -242,7 +242,7 @@ def _volatilities(track: PricePath, venue: Exchange, step: int) -> list[OracleVo
     ]
 
 
-def _funding(track: PricePath, venue: Exchange, rates: Mapping[tuple[int, str], int], step: int) -> list[FundingRate]:
+def _funding(track: Path, venue: Exchange, rates: Mapping[tuple[int, str], int], step: int) -> list[FundingRate]:
     if step == 0:
         return []
     now, before = int(track.times[step]), int(track.times[step - 1])
@@ -256,7 +256,7 @@ def _funding(track: PricePath, venue: Exchange, rates: Mapping[tuple[int, str], 
     ]
 
 
-def _settlements(track: PricePath, venue: Exchange, step: int) -> list[SettlementPrice]:
+def _settlements(track: Path, venue: Exchange, step: int) -> list[SettlementPrice]:
     if step == 0:
         return []
     now, before = int(track.times[step]), int(track.times[step - 1])
@@ -281,7 +281,7 @@ def _price_scale(venue: Exchange, underlying: int) -> int:
     return next(one.price_scale for one in venue.instruments if one.underlying == underlying and one.expiry)
 
 
-def _variation(track: PricePath, one: InstrumentListed, step: int, at: int) -> SettlementPrice:
+def _variation(track: Path, one: InstrumentListed, step: int, at: int) -> SettlementPrice:
     return SettlementPrice(
         final=0,
         sources=len(SOURCES),
@@ -296,7 +296,7 @@ def _variation(track: PricePath, one: InstrumentListed, step: int, at: int) -> S
     )
 
 
-def _final(track: PricePath, underlying: int, price_scale: int, step: int, expiry: int) -> SettlementPrice:
+def _final(track: Path, underlying: int, price_scale: int, step: int, expiry: int) -> SettlementPrice:
     window = (track.times > expiry - WINDOW) & (track.times <= expiry)
     if not window.any():
         window[step] = True

@@ -25,16 +25,17 @@ ISOLATED: Final = PROFILE_NUMBERS["isolated"]
 DELTA_NETTING: Final = PROFILE_NUMBERS["delta-netting"]
 SPAN: Final = PROFILE_NUMBERS["span"]
 
-MARGIN_RATES: Final[Mapping[int, float]] = {ISOLATED: 0.10, DELTA_NETTING: 0.10, SPAN: 0.10}
-"""maintenance margin for a dollar of delta, by profile: what keeps the first positions within their margin"""
+SCANS: Final[Mapping[str, float]] = {"BTC": 0.15, "ETH": 0.20}
+"""price scan range by underlying, as the shipped profiles have it: what keeps first positions within their margin"""
+OTHER_SCAN: Final = 0.30
+INITIAL_RATIOS: Final[Mapping[int, float]] = {ISOLATED: 1.5, DELTA_NETTING: 1.4, SPAN: 1.2}
+"""initial over maintenance margin by profile, as the shipped profiles have it"""
 TAKER_FEE: Final = 5
 """basis points of a trade's value"""
 MAKER_FEE: Final = -1
 SMALLEST: Final = 24
 """accounts that the mix needs at least"""
 
-_FIRST_SLACK: Final = 1.35
-"""equity over maintenance margin that a customer leaves at least when it opens: buffer, initial margin and some room"""
 _LIQUIDATOR_DOLLARS: Final = 15_000_000
 _MAKER_DOLLARS: Final = 4_000_000
 _OPENING, _FLOW = 1, 2
@@ -121,7 +122,6 @@ class _Desk:
     marks: Mapping[int, int]
     prices: Mapping[int, int]
     draw: np.random.Generator
-    rates: Mapping[int, float]
 
     def named(self, underlying: int, kind: Kind, expiry: int = 0, payoff: Payoff = Payoff.LINEAR) -> InstrumentListed:
         wanted = (underlying, kind, expiry, payoff)
@@ -144,11 +144,13 @@ class _Desk:
     def chance(self, probability: float) -> bool:
         return bool(self.draw.random() < probability)
 
-    def leverage(self, profile: int, low: float, high: float) -> float:
+    def leverage(self, one: Customer, low: float, high: float) -> float:
         """A leverage that the first margin allows; a third of the accounts are careful."""
         if self.chance(0.33):
             return self.between(low / 2, low)
-        return min(self.between(low, high), 1.0 / (self.rates[profile] * _FIRST_SLACK) * self.between(0.7, 1.0))
+        scan = SCANS.get(self.venue.underlyings[one.underlying].symbol, OTHER_SCAN)
+        most = 1.0 / (scan * INITIAL_RATIOS[one.profile])
+        return min(self.between(low, high), most * self.between(0.7, 0.97))
 
 
 def lots(one: InstrumentListed, dollars: float, prices: Mapping[int, int]) -> int:
@@ -189,7 +191,7 @@ def _covered_call(desk: _Desk, one: Customer) -> _Plan:
 def _short_straddle(desk: _Desk, one: Customer) -> _Plan:
     deposits = _cash(desk, one.equity / MICRO)
     expiry = desk.venue.expiries[int(desk.chance(0.6))]
-    size = _worth(desk, deposits) * desk.leverage(one.profile, 0.8, 4.0)
+    size = _worth(desk, deposits) * desk.leverage(one, 0.8, 4.0)
     legs = [desk.option(one.underlying, expiry, right, 1.0) for right in (Right.CALL, Right.PUT)]
     return _Plan(deposits, [(leg, -lots(leg, size, desk.prices)) for leg in legs])
 
@@ -212,7 +214,7 @@ def _naked_put(desk: _Desk, one: Customer) -> _Plan:
     deposits = _cash(desk, one.equity / MICRO)
     expiry = desk.venue.expiries[int(desk.chance(0.6))]
     put = desk.option(one.underlying, expiry, Right.PUT, desk.between(0.75, 0.97))
-    size = _worth(desk, deposits) * desk.leverage(one.profile, 1.0, 6.0)
+    size = _worth(desk, deposits) * desk.leverage(one, 1.0, 6.0)
     return _Plan(deposits, [(put, -lots(put, size, desk.prices))])
 
 
@@ -231,10 +233,10 @@ def _leveraged(desk: _Desk, one: Customer) -> _Plan:
         perp = desk.named(0, Kind.PERP, payoff=Payoff.INVERSE)
         deposits = [(perp.settlement_asset, one.equity / MICRO)]
         # coins lose with the position: a long in inverse contracts is one more long
-        size = _worth(desk, deposits) * max(0.5, desk.leverage(one.profile, 2.0, high) - max(side, 0))
+        size = _worth(desk, deposits) * max(0.5, desk.leverage(one, 2.0, high) - max(side, 0))
         return _Plan(deposits, [(perp, side * lots(perp, size, desk.prices))])
     deposits = _cash(desk, one.equity / MICRO)
-    size = _worth(desk, deposits) * desk.leverage(one.profile, 2.0, high)
+    size = _worth(desk, deposits) * desk.leverage(one, 2.0, high)
     # ether or governance tokens given as collateral fall with the market; their own scan takes margin too
     if any(asset >= 2 for asset, _ in deposits):
         size *= 0.6
@@ -301,16 +303,15 @@ def population(
     count: int,
     seed: int,
     time: int,
-    rates: Mapping[int, float] = MARGIN_RATES,
 ) -> Population:
     """`count` accounts from FIRST_ACCOUNT on, with their first deposits and trades, all at `time` (microseconds).
 
-    `marks` are ticks by instrument number, `prices` micro-dollars for a whole unit by asset number, `rates` the
-    maintenance margin of a dollar of delta by profile. Raises TooFewAccountsError below SMALLEST.
+    `marks` are ticks by instrument number, `prices` micro-dollars for a whole unit by asset number.
+    Raises TooFewAccountsError below SMALLEST.
     """
     if count < SMALLEST:
         raise TooFewAccountsError(f"{count} accounts, the mix needs at least {SMALLEST}")
-    desk = _Desk(venue, marks, prices, generator(seed, _OPENING, 0), rates)
+    desk = _Desk(venue, marks, prices, generator(seed, _OPENING, 0))
     customers = tuple(
         _customer(desk, FIRST_ACCOUNT + place, strategy) for place, strategy in enumerate(_roles(count, desk.draw))
     )

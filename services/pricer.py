@@ -12,6 +12,7 @@ from risk.market_facts import ProfileArrays, market_facts
 from risk.pricing import Curve, assets_of, price
 from risk.profile import Profile, parse_profile
 from risk.volatility import Point
+from schemas.defaults import HOUR
 from schemas.events import EVENTS, InstrumentListed, ProfilePublished
 from schemas.kinds import Kind
 from schemas.limits import BASIS_POINTS, MICRO
@@ -84,7 +85,7 @@ def market(state: State, number: int, time: int) -> tuple[Run, ...]:
         if profile.linear:
             losses = delta_rows(priced, scenarios, ranges)
         else:
-            losses = risk_arrays(priced, scenarios, ranges, profile.time_step)
+            losses = risk_arrays(priced, scenarios, ranges, profile.look_ahead * HOUR)
         arrays.append(ProfileArrays(profile_number, priced.instrument, losses))
     underlying_prices = {u: micro / MICRO for u, (micro, _) in facts.oracle.items()}
     return market_facts(number, prices, underlying_prices, priced, arrays)

@@ -67,7 +67,7 @@ def listing() -> list[Any]:
         e.AssetListed(asset=GOV, decimals=8, time=START, haircut=5000, symbol="GOV"),
         e.UnderlyingListed(underlying=BTC_U, time=START, lowest=MICRO, highest=10**6 * MICRO, symbol="BTC"),
         e.UnderlyingListed(underlying=ETH_U, time=START, lowest=MICRO, highest=10**6 * MICRO, symbol="ETH"),
-        listed(SPOT_BTC, "BTC-USD", Kind.SPOT, base_asset=BTC, tick_value=1, lot_size=10_000),
+        listed(SPOT_BTC, "BTC-USD", Kind.SPOT, base_asset=BTC),
         listed(SPOT_ETH, "ETH-USD", Kind.SPOT, base_asset=ETH, tick_value=100, lot_size=1_000_000, underlying=ETH_U),
         listed(PERP_BTC, "BTC-PERP", Kind.PERP),
         listed(PERP_ETH, "ETH-PERP", Kind.PERP, **eth),
@@ -167,7 +167,7 @@ class World:
                     underlying=u, source=1, round=self.marks + 1, time=self.time, price=micro, bid=micro, ask=micro
                 )
             )
-            for expiry in (0, EXPIRY) if self.time < EXPIRY else (0,):
+            for expiry in (0, EXPIRY) if u == BTC_U and self.time < EXPIRY else (0,):
                 events.append(e.OracleForward(underlying=u, round=1, time=self.time, expiry=expiry, price=micro))
             if u == BTC_U and self.time < EXPIRY:
                 for strike in (6000, 8000, 10000):

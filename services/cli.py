@@ -1,0 +1,407 @@
+"""The command `novate`: run, audit, replay, explain, balance, journal cat, proof, schema."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ledger.journal import JournalBroken, JournalLocked
+from ledger.journal.sqlite import SqliteReader
+from ledger.merkle import MerkleLog, includes, leaf_hash
+from ledger.sequence import Numbered, SequenceState, number
+from ledger.snapshot import SnapshotBroken
+from schemas.events import EVENTS
+from schemas.jsonform import schema_of_catalogue, to_json
+from schemas.outcomes import OUTCOMES
+from schemas.sbe import document
+from schemas.units import UnitError, format_time, parse_time
+from schemas.wire import EntryHeader, WireError, decode, messages_of
+from services.auditor import Verdict, audit
+from services.explain import AccountUnknown, explained, owner, standing, summary
+from services.figures import figures
+from services.lockstep import JOURNAL, RunDiffers
+from services.replay import PositionUnknown, position_at, replayed
+from services.report import Audit, html, summary_table
+from services.run import Inputs, run, venue_of
+from services.tables import TableError, read_accounts, read_deposits, read_funding, read_prices, read_trades
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="An event-sourced clearinghouse ledger: clear a run, audit it to the byte, ask it why.",
+)
+journal_app = typer.Typer(no_args_is_help=True, help="Read the journal.")
+app.add_typer(journal_app, name="journal")
+
+Directory = Annotated[Path, typer.Argument(help="A run's directory", metavar="DIR")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
+REPORT = "report.html"
+FIGURES = "figures.json"
+
+_console = Console()
+_errors = Console(stderr=True)
+
+
+class Refused(Exception):  # noqa: N818 - caught in main, printed in one line
+    """What the user asked for cannot be done: says why and what to do."""
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors that a user can act on, as one line."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Refused(f"{error.filename or error} is not there; is this the directory of a run?") from error
+    except (
+        PositionUnknown,
+        AccountUnknown,
+        SnapshotBroken,
+        JournalBroken,
+        JournalLocked,
+        RunDiffers,
+        TableError,
+        UnitError,
+        ValueError,
+    ) as error:
+        raise Refused(str(error)) from error
+
+
+def _bar(description: str, *, quiet: bool) -> Progress:
+    return Progress(
+        TextColumn(f"{description:<10}"),
+        BarColumn(bar_width=40),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=_errors,
+        disable=quiet,
+        transient=False,
+    )
+
+
+def _print(answer: Any) -> None:
+    sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
+
+
+@app.command("run")
+def run_command(
+    out: Annotated[Path, typer.Option("--out", help="Where the journal, snapshots and report go", metavar="DIR")],
+    accounts: Annotated[int, typer.Option(help="Accounts of the demonstration", min=24)] = 2_000,
+    seed: Annotated[int, typer.Option(help="Seed of the demonstration's mix and flow", min=0)] = 1,
+    shards: Annotated[int, typer.Option(help="Shards the accounts are dealt to; the books are the same", min=1, max=64)] = 1,
+    prices: Annotated[Path | None, typer.Option(help="Your bars: ts,symbol,open,high,low,close")] = None,
+    funding: Annotated[Path | None, typer.Option(help="Your funding rates: ts,symbol,rate")] = None,
+    account_file: Annotated[Path | None, typer.Option("--account-file", help="Your accounts instead of the mix")] = None,
+    deposits: Annotated[Path | None, typer.Option(help="Your deposits")] = None,
+    trades: Annotated[Path | None, typer.Option(help="Your trades")] = None,
+    steps: Annotated[int | None, typer.Option(help="Stop after so many marks", min=2)] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what is in DIR first")] = False,
+    audited: Annotated[bool, typer.Option("--audit/--no-audit", help="Replay in a fresh process at the end")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Clear a crash: by default 11-14 March 2020, with a seeded exchange of 2,000 accounts. Ends with an audit."""
+    if fresh and out.exists():
+        if any(out.iterdir()) and not (out / "settings.json").exists():
+            raise Refused(f"{out} holds something that is no run; --fresh will not delete it")
+        shutil.rmtree(out)
+    with _told():
+        inputs = _inputs(prices, funding, account_file, deposits, trades)
+        with _bar("clearing", quiet=as_json) as bar:
+            task = bar.add_task("clearing", total=None)
+            ledger, ran = run(
+                out,
+                inputs,
+                accounts=accounts,
+                seed=seed,
+                shards=shards,
+                steps=steps,
+                tell=lambda done, of: bar.update(task, completed=done, total=of),
+            )
+        entries = ledger.clearing.sequence.n
+        ledger.close()
+    verdict = _fresh_audit(out, quiet=as_json) if audited else Audit(agreed=False, verdict="not audited")
+    told = figures(
+        ran.gathered,
+        ledger.clearing.states,
+        ran.customers,
+        title="The crash of 11-14 March 2020" if inputs.own_figures else f"A run over {prices}",
+        seed=seed,
+        entries=entries,
+        events=ran.events,
+        audit=verdict,
+        own_figures=inputs.own_figures,
+    )
+    (out / REPORT).write_text(html(told), "utf-8")
+    (out / FIGURES).write_text(json.dumps(asdict(told), indent=1) + "\n", "utf-8")
+    if as_json:
+        _print(asdict(told))
+    else:
+        _console.print(summary_table(told))
+        _console.print(verdict.verdict, style="bold green" if verdict.agreed else "bold red", highlight=False)
+        _console.print(f"report: {out / REPORT}", highlight=False)
+    if audited and not verdict.agreed:
+        raise typer.Exit(1)
+
+
+def _inputs(
+    prices: Path | None, funding: Path | None, accounts: Path | None, deposits: Path | None, trades: Path | None
+) -> Inputs:
+    data = files("services") / "data"
+    if prices is None:
+        bars = read_prices(Path(str(data / "crash_2020_03.csv")))
+        rates = read_funding(Path(str(data / "funding_2020_03.csv"))) if funding is None else read_funding(funding)
+    else:
+        bars = read_prices(prices)
+        rates = read_funding(funding) if funding is not None else ()
+    if accounts is None:
+        if deposits is not None or trades is not None:
+            raise Refused("--deposits and --trades need --account-file: they name its accounts")
+        return Inputs(bars, rates, own_figures=prices is None)
+    venue = venue_of(Inputs(bars))
+    opened = read_accounts(accounts, bars[0].ts)
+    known = frozenset(one.account for one in opened)
+    return Inputs(
+        bars,
+        rates,
+        opened,
+        read_deposits(deposits, venue, known) if deposits else (),
+        read_trades(trades, venue, known) if trades else (),
+        own_figures=False,
+    )
+
+
+def _fresh_audit(directory: Path, *, quiet: bool) -> Audit:
+    """The audit in another process, as an auditor would run it."""
+    command = [sys.executable, "-m", "services.cli", "audit", str(directory), "--json"]
+    with _bar("auditing", quiet=quiet) as bar:
+        bar.add_task("auditing", total=None)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1):
+        return Audit(agreed=False, verdict=f"the audit did not end: {done.stderr.strip()[-500:]}")
+    told = json.loads(done.stdout)
+    return Audit(agreed=bool(told["agrees"]), verdict=str(told["verdict"]))
+
+
+@app.command("audit")
+def audit_command(
+    directory: Directory,
+    heads: Annotated[Path | None, typer.Option(help="A copy of the published heads that you hold")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fold the journal again from its first entry and compare every byte. Exit 0: all agrees; 1: the first difference."""
+    with _told(), _bar("auditing", quiet=as_json or not sys.stderr.isatty()) as bar:
+        task = bar.add_task("auditing", total=None)
+        verdict: Verdict = audit(directory, heads, lambda done, of: bar.update(task, completed=done, total=of))
+    if as_json:
+        _print({**asdict(verdict), "verdict": verdict.line()})
+    else:
+        _console.print(verdict.line(), style="bold green" if verdict.agrees else "bold red", highlight=False)
+    if not verdict.agrees:
+        raise typer.Exit(1)
+
+
+@app.command("replay")
+def replay_command(
+    directory: Directory,
+    to: Annotated[int | None, typer.Option("--to", help="The last entry to fold; default: the journal's end")] = None,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Use no snapshot")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fold the journal up to a position and say what stands there."""
+    with _told():
+        told = summary(replayed(directory, to, from_start=from_start))
+    if as_json:
+        _print(told)
+        return
+    table = Table(title=f"position {told['position']}, {told['time']}", show_header=False)
+    for name in ("mark", "accounts", "open_positions", "running_auctions"):
+        table.add_row(name.replace("_", " "), f"{told[name]:,}")
+    for symbol, price in told["prices"].items():
+        table.add_row(f"price of {symbol}", price)
+    for symbol, amounts in told["assets"].items():
+        table.add_row(f"{symbol} held for accounts", amounts["held_for_accounts"])
+    for shard, digest in enumerate(told["digests"]):
+        table.add_row(f"digest of shard {shard}", digest)
+    _console.print(table)
+
+
+@app.command("explain")
+def explain_command(
+    directory: Directory,
+    account: Annotated[int, typer.Option(help="The account's number")],
+    at: Annotated[int, typer.Option(help="The position: the n of a call, refusal or liquidation")],
+    as_json: AsJson = False,
+) -> None:
+    """Say why an account stands where it stands: margin taken apart, and what was said of it at this entry."""
+    with _told():
+        told = explained(directory, account, at)
+    if as_json:
+        _print(told)
+        return
+    _console.print(f"[bold]{told['name']}[/] (account {account}) after entry {at}, {told['time']}", highlight=False)
+    _console.print(
+        f"{told['rung']}; profile {told['profile']['name']} ({(told['profile']['digest'] or '')[:12]})", highlight=False
+    )
+    top = Table("", "dollars", title="margin", title_justify="left")
+    for name in ("equity", "maintenance", "buffer", "initial"):
+        top.add_row(name, told[name])
+    top.add_row("margin ratio", told["margin_ratio"] or "-")
+    top.add_row("breach", "yes" if told["breach"] else "no")
+    _console.print(top)
+    held = Table("what equity is made of", "amount", "counts, dollars", title_justify="left")
+    for part in told["equity_of_assets"]:
+        held.add_row(part["asset"], f"{part['value']} less {part['haircut']}", part["counted"])
+    for part in told["equity_of_positions"]:
+        held.add_row(part["instrument"], f"{part['lots']:,} lots", part["counted"])
+    _console.print(held)
+    for group in told["groups"]:
+        legs = Table("leg", "lots", "loss in worst, dollars", title=f"{group['group']}: scan {group['scan_risk']}"
+                     f" in {group['worst_scenario']}, basis {group['basis_charge']}", title_justify="left")  # fmt: skip
+        for leg in group["legs"]:
+            legs.add_row(leg["instrument"] + (" (collateral)" if leg["collateral"] else ""), f"{leg['lots']:,}",
+                         leg["loss_in_worst"])  # fmt: skip
+        _console.print(legs)
+    for pair in told["add_ons"]["credits"]:
+        _console.print(f"credit between {' and '.join(pair['between'])}: {pair['credit']}", highlight=False)
+    _console.print(f"short option minimum: {told['add_ons']['short_option_minimum']}", highlight=False)
+    for said in told["said"]:
+        _console.print_json(json.dumps(said), indent=None)
+
+
+@app.command("balance")
+def balance_command(
+    directory: Directory,
+    account: Annotated[int, typer.Option(help="The account's number")],
+    as_of: Annotated[str, typer.Option("--as-of", help="A time such as 2020-03-12T12:00:00Z")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what an account held as of a time: the books before the first mark after it."""
+    with _told():
+        time = parse_time(as_of, "--as-of")
+        position = position_at(directory, time)
+        if position == 0:
+            raise Refused(f"{as_of} is before the first mark")
+        clearing = replayed(directory, position)
+        state = owner(clearing, account)
+        told = {"position": position, "time": format_time(state.time), **standing(state, account)}
+    if as_json:
+        _print(told)
+        return
+    table = Table(title=f"{told['name']} after entry {position}, {told['time']}", show_header=False)
+    for symbol, amount in told["balances"].items():
+        table.add_row(symbol, amount)
+    for one in told["positions"]:
+        table.add_row(one["instrument"], f"{one['lots']:,} lots, cost {one['cost']}, realised {one['realised']}")
+    _console.print(table)
+
+
+@journal_app.command("cat")
+def cat_command(
+    directory: Directory,
+    first: Annotated[int, typer.Option("--from", help="The first entry")] = 1,
+    last: Annotated[int | None, typer.Option("--to", help="The last entry")] = None,
+) -> None:
+    """Print numbered entries as JSON lines: an entry a line, its events in order."""
+    with _told():
+        sequence = SequenceState()
+        reader = SqliteReader(directory / JOURNAL)
+        try:
+            for offset, data in reader.read(0, reader.end()):
+                told = number(sequence, offset, data)
+                if not isinstance(told, Numbered):
+                    sys.stdout.write(json.dumps({"offset": offset, type(told).__name__.lower(): str(told)}) + "\n")
+                elif told.n >= first and (last is None or told.n <= last):
+                    sys.stdout.write(json.dumps(_entry(told)) + "\n")
+        finally:
+            reader.close()
+
+
+def _entry(told: Numbered) -> dict[str, Any]:
+    head: dict[str, Any] = {"n": told.n, "offset": told.offset, "source": told.source, "sequence": told.sequence}
+    try:
+        events = messages_of(decode(told.data, EntryHeader, EVENTS).runs)
+    except WireError as error:
+        return {**head, "unreadable": str(error)}
+    return {**head, "events": [to_json(EVENTS, event) for event in events]}
+
+
+@app.command("proof")
+def proof_command(
+    directory: Directory,
+    entry: Annotated[int, typer.Option(help="The entry's offset in the journal, from 0")],
+) -> None:
+    """Print the Merkle proof that an entry is in the journal, checkable without it (RFC 6962)."""
+    with _told():
+        reader = SqliteReader(directory / JOURNAL)
+        log = MerkleLog()
+        try:
+            for _, data in reader.read(0, reader.end()):
+                log.append(leaf_hash(data))
+            size = reader.end()
+            if not 0 <= entry < size:
+                raise Refused(f"entry {entry} is not there: the journal's offsets are 0 to {size - 1}")
+            leaf = leaf_hash(next(iter(reader.read(entry, 1)))[1])
+        finally:
+            reader.close()
+        path = log.inclusion(entry, size)
+        root = log.root(size)
+        _print(
+            {
+                "entries": size,
+                "entry": entry,
+                "leaf": leaf.hex(),
+                "root": root.hex(),
+                "proof": [node.hex() for node in path],
+                "holds": includes(root, size, entry, leaf, path),
+            }
+        )
+
+
+@app.command("schema")
+def schema_command(
+    form: Annotated[str, typer.Argument(help="sbe, events (JSON Schema) or outcomes (JSON Schema)")],
+) -> None:
+    """Print the published schema of the wire (SBE XML) or of the readable JSON."""
+    if form == "sbe":
+        sys.stdout.write(document())
+    elif form in ("events", "outcomes"):
+        _print(schema_of_catalogue(EVENTS if form == "events" else OUTCOMES, form))
+    else:
+        raise Refused(f"{form} is no form: sbe, events or outcomes")
+
+
+@app.command("compile")
+def compile_command() -> None:
+    """Compile every kernel into the cache, so that nothing waits for it later. Part of the installation."""
+    from services.warm import warm
+
+    warm()
+
+
+def main() -> None:
+    """The command's entry: what a user can act on is one line and exit status 2."""
+    try:
+        app()
+    except Refused as error:
+        _errors.print(f"novate: {error}", style="red", highlight=False, markup=False)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
+

@@ -1,0 +1,208 @@
+"""Why an account stands where it stands: its margin taken apart at a position, and what was said of it there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from insurance.waterfall import WATERFALL
+from ledger.journal.outcomes import OutcomeLog
+from ledger.snapshot import digest_of
+from ledger.state import State, holdings, live_rows
+from risk.breakdown import breakdown
+from risk.profile import profile_digest
+from schemas.jsonform import to_json
+from schemas.kinds import AccountStatus, Rung, Segregation
+from schemas.limits import ARRAY_EXPONENT
+from schemas.outcomes import OUTCOMES
+from schemas.units import format_decimal, format_time
+from schemas.wire import OutcomeHeader, decode, messages_of
+from services.lockstep import OUTCOME_LOG, Clearing
+from services.replay import replayed
+
+
+class AccountUnknown(ValueError):  # noqa: N818 - named for what is found
+    """No account has this number at the position asked for."""
+
+    def __init__(self, account: int, position: int) -> None:
+        super().__init__(f"account {account} is not open at position {position}")
+
+
+def owner(clearing: Clearing, account: int) -> State:
+    """The shard that keeps an account's books. Raises AccountUnknown."""
+    for state in clearing.states:
+        if state.exists(account) and state.owns(account):
+            return state
+    raise AccountUnknown(account, clearing.sequence.n)
+
+
+def micro(amount: int) -> str:
+    """Micro-dollars as dollars."""
+    return format_decimal(amount, 6)
+
+
+def fine(amount: int) -> str:
+    """2^-ARRAY_EXPONENT micro-dollars as dollars, rounded down to the micro-dollar."""
+    return micro(amount >> ARRAY_EXPONENT)
+
+
+def standing(state: State, account: int) -> dict[str, Any]:
+    """An account's books: balances and positions in units people read."""
+    facts, pool = state.facts, state.pool
+    start = int(pool.start[account])
+    return {
+        "account": account,
+        "name": bytes(state.accounts.name[account]).decode("utf-8"),
+        "status": AccountStatus(int(state.accounts.status[account])).name.lower(),
+        "segregation": Segregation(int(state.accounts.segregation[account])).name.lower(),
+        "member": int(state.accounts.member[account]),
+        "owner": int(state.accounts.owner[account]),
+        "rung": Rung(int(state.accounts.rung[account])).name.lower(),
+        "balances": {
+            listed.symbol: format_decimal(int(state.balance[account, asset]), listed.decimals)
+            for asset, listed in sorted(facts.assets.items())
+            if state.balance[account, asset]
+        },
+        "positions": [
+            {
+                "instrument": facts.instruments[int(pool.instrument[p])].symbol,
+                "lots": int(pool.quantity[p]),
+                "cost": format_decimal(int(pool.cost[p]), _decimals(state, int(pool.instrument[p]))),
+                "realised": format_decimal(int(pool.realised[p]), _decimals(state, int(pool.instrument[p]))),
+            }
+            for p in range(start, start + int(pool.count[account]))
+            if pool.quantity[p] or pool.realised[p]
+        ],
+        "open_orders": len(state.orders.get(account, {})),
+    }
+
+
+def _decimals(state: State, instrument: int) -> int:
+    return state.facts.assets[state.facts.instruments[instrument].settlement_asset].decimals
+
+
+def explained(directory: Path, account: int, position: int) -> dict[str, Any]:
+    """The whole answer to "why?" after entry `position`.
+
+    Raises PositionUnknown, AccountUnknown and what reading the directory raises.
+    """
+    clearing = replayed(directory, position)
+    state = owner(clearing, account)
+    told = breakdown(account, holdings(state), state.market, state.profiles)
+    facts = state.facts
+    profile = facts.profiles.get(told.profile)
+    symbol = {number: listed.symbol for number, listed in facts.instruments.items()}
+    underlying = {number: listed.symbol for number, listed in facts.underlyings.items()}
+    scenarios = [one.id for one in profile.scenarios()] if profile else []
+    netted = bool(profile and profile.netting)
+    limit = told.maintenance + told.buffer
+    return {
+        "position": position,
+        "time": format_time(state.time),
+        "mark": state.mark,
+        "profile": {"name": profile.name if profile else None, "digest": profile_digest(facts.profile_texts[told.profile]).hex() if profile else None},
+        **standing(state, account),
+        "equity": micro(told.equity),
+        "maintenance": micro(told.maintenance),
+        "buffer": micro(told.buffer),
+        "initial": micro(told.initial),
+        "margin_ratio": f"{told.equity / limit:.4f}" if limit > 0 else None,
+        "breach": told.equity < limit,
+        "status_of_figures": told.status.name.lower(),
+        "equity_of_assets": [
+            {
+                "asset": facts.assets[part.asset].symbol,
+                "value": micro(part.value),
+                "haircut": f"{part.haircut / 100:g} %",
+                "counted": micro(part.counted),
+            }
+            for part in told.assets
+        ],
+        "equity_of_positions": [
+            {
+                "instrument": symbol[part.instrument],
+                "lots": part.quantity,
+                "counted": micro(part.counted),
+                "accrued_funding": micro(part.funding),
+            }
+            for part in told.positions
+        ],
+        "fees_due": micro(told.fees_due),
+        "groups": [
+            {
+                "group": underlying[group.key] if netted else symbol.get(group.key, str(group.key)),
+                "scan_risk": fine(group.scan),
+                "worst_scenario": scenarios[group.worst] if group.worst is not None and scenarios else None,
+                "basis_charge": fine(group.basis),
+                "losses": {s: fine(loss) for s, loss in zip(scenarios, group.losses, strict=False)},
+                "legs": [
+                    {
+                        "instrument": symbol[leg.instrument],
+                        "lots": leg.quantity,
+                        "collateral": facts.assets[leg.asset].symbol if leg.asset is not None else None,
+                        "loss_in_worst": fine(leg.losses[group.worst]) if group.worst is not None else micro(0),
+                    }
+                    for leg in group.legs
+                ],
+            }
+            for group in told.groups
+        ],
+        "add_ons": {
+            "scan": fine(told.required.scan),
+            "basis": fine(told.required.basis),
+            "credits": [
+                {"between": [underlying[pair.a], underlying[pair.b]], "credit": fine(pair.credit)}
+                for pair in told.required.credits
+            ],
+            "short_option_minimum": fine(told.required.short_option_minimum),
+        },
+        "orders": [
+            {"instrument": symbol[one.instrument], "lots": one.quantity, "price": one.price} for one in told.orders
+        ],
+        "said": said_of(directory, state, account, position),
+        "waterfall": [f"{step.layer.name.lower()}: {step.rule}" for step in WATERFALL],
+    }
+
+
+def said_of(directory: Path, state: State, account: int, position: int) -> list[dict[str, Any]]:
+    """The outcomes of an entry that name an account, readable."""
+    log = OutcomeLog(directory / OUTCOME_LOG)
+    try:
+        data = log.get(position, state.shard)
+    finally:
+        log.close()
+    if data is None:
+        return []
+    names = ("account", "intended", "debit", "credit", "bidder")
+    return [
+        to_json(OUTCOMES, one)
+        for one in messages_of(decode(data, OutcomeHeader, OUTCOMES).runs)
+        if any(getattr(one, name, None) == account for name in names)
+    ]
+
+
+def summary(clearing: Clearing) -> dict[str, Any]:
+    """What a replay arrived at: position, mark, sums and each shard's digest of its books."""
+    states = clearing.states
+    return {
+        "position": clearing.sequence.n,
+        "time": format_time(states[0].time),
+        "mark": states[0].mark,
+        "accounts": sum(int(((s.accounts.owned == 1) & (s.accounts.status != 255)).sum()) - 16 for s in states),
+        "open_positions": sum(int((s.pool.quantity[live_rows(s.pool)] != 0).sum()) for s in states),
+        "running_auctions": sum(len(s.auctions) for s in states),
+        "assets": {
+            listed.symbol: {
+                "held_for_accounts": format_decimal(
+                    sum(int(s.balance[16:, asset].sum()) for s in states), listed.decimals
+                )
+            }
+            for asset, listed in sorted(states[0].facts.assets.items())
+        },
+        "prices": {
+            listed.symbol: format_decimal(states[0].facts.oracle[number][0], 6)
+            for number, listed in sorted(states[0].facts.underlyings.items())
+            if number in states[0].facts.oracle
+        },
+        "digests": [digest_of(state).hex() for state in states],
+    }

@@ -1,0 +1,280 @@
+"""The lockstep run: an exchange's events, oracle rounds, marks, and every service's answer, until nothing is unanswered.
+
+Mark m + 1 waits for every answer to mark m, so two runs of one input are equal to the byte, whatever the shards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ledger.margining import margins_of
+from liquidation import auction
+from liquidation.auction import Terms
+from liquidation.desk import LISTENS, Desk
+from risk.valuation import part_up
+from schemas.chart import FIRST_ACCOUNT
+from schemas.events import (
+    EVENTS,
+    AccountOpened,
+    CapitalContributed,
+    Deposited,
+    FundContributed,
+    Mark,
+    ProfilePublished,
+    ProfileText,
+    Trade,
+)
+from schemas.kinds import Rung
+from schemas.limits import ARRAY_EXPONENT, MICRO
+from schemas.outcomes import WithdrawalAnswered
+from schemas.sources import Role, source
+from schemas.wire import Run, message_of, runs_of
+from services import exchange, flow, markets
+from services.bidders import Offer, bids
+from services.exchange import Exchange
+from services.figures import Gathered, begin_mark, gather
+from services.lockstep import Lockstep, Settings
+from services.population import SPAN, Customer, Population, population
+from services.pricer import market
+from services.tables import PROFILE_NUMBERS, Bar, FundingRow
+from services.view import StateView
+
+SNAPSHOT_EVERY: Final = 400
+"""numbered entries between two snapshots of a run"""
+PIECE: Final = 128
+"""characters of a profile's text in one event"""
+FUND_PER_ACCOUNT: Final = 900
+"""dollars that backers put into the fund for each account of the demonstration"""
+CAPITAL_PER_ACCOUNT: Final = 100
+"""and that the clearinghouse puts in itself"""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a run clears: bars and funding rates, and a user's own accounts, deposits and trades where there are any."""
+
+    bars: Sequence[Bar]
+    funding: Sequence[FundingRow] = ()
+    accounts: Sequence[AccountOpened] = ()
+    deposits: Sequence[Deposited] = ()
+    trades: Sequence[Trade] = ()
+    own_figures: bool = True
+
+
+@dataclass(slots=True)
+class Ran:
+    """What came of a run, for the report."""
+
+    gathered: Gathered = field(default_factory=Gathered)
+    customers: Sequence[Customer] = ()
+    events: int = 0
+
+
+def venue_of(inputs: Inputs) -> Exchange:
+    """The exchange that the inputs' first prices and time make."""
+    return exchange.exchange(markets.openings(inputs.bars), inputs.bars[0].ts)
+
+
+def shipped_profiles() -> dict[int, str]:
+    """The text of each profile that comes with the project, by its number."""
+    folder = files("risk") / "profiles"
+    return {
+        number: (folder / f"{name.replace('-', '_')}.toml").read_text("ascii")
+        for name, number in sorted(PROFILE_NUMBERS.items(), key=lambda item: item[1])
+    }
+
+
+def profile_events(number: int, text: str, time: int) -> list[Any]:
+    """A profile's text as events: its pieces and the row that closes them."""
+    pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
+    digest = hashlib.sha256(text.encode("ascii")).digest()
+    return [
+        *(ProfileText(profile=number, part=k, time=time, text=piece) for k, piece in enumerate(pieces)),
+        ProfilePublished(profile=number, parts=len(pieces), time=time, effective=time, digest=digest),
+    ]
+
+
+class Conductor:
+    """Drives a ledger in lockstep: sends events, keeps what came of them, and lets the desk and bidders answer."""
+
+    def __init__(self, ledger: Lockstep, seed: int) -> None:
+        self.ledger = ledger
+        self.ran = Ran()
+        self._seed = seed
+        self._desk = Desk(ledger.clearing.settings.shards)
+        self._market = 0
+
+    def send(self, role: Role, events: Iterable[Any]) -> list[Run]:
+        """Send events of a role; returns and gathers their outcomes."""
+        return self._send(role, runs_of(EVENTS, events))
+
+    def _send(self, role: Role, runs: Sequence[Run]) -> list[Run]:
+        if not runs:
+            return []
+        self.ran.events += sum(len(run.rows) for run in runs)
+        outcomes = self.ledger.send(source(role), runs)
+        gather(self.ran.gathered, outcomes, self.ledger.state)
+        return outcomes
+
+    def mark(self, time: int) -> list[Run]:
+        """Price a market, mark with it, and let every service answer until nothing is unanswered."""
+        begin_mark(self.ran.gathered, time)
+        self._market += 1
+        outcomes = self._send(Role.PRICER, market(self.ledger.state, self._market, time))
+        marked = self.send(Role.PRICER, [Mark(mark=self._market, market=self._market, time=time)])
+        self._desk.observe(_messages(marked, LISTENS))
+        view = StateView(self.ledger.state)
+        self._answer(view)
+        self._desk.observe(_messages(self.send(Role.LIQUIDATOR, self._bids(view, time)), LISTENS))
+        self._answer(view)
+        return [*outcomes, *marked]
+
+    def _answer(self, view: StateView) -> None:
+        while events := self._desk.decide(view):
+            self._desk.observe(_messages(self.send(Role.DESK, events), LISTENS))
+
+    def _bids(self, view: StateView, time: int) -> Sequence[Any]:
+        states = self.ledger.clearing.states
+        offers = []
+        for state in states:
+            for number, one in state.auctions.items():
+                mark = view.mark(one.instrument)
+                terms = Terms(one.start, one.step, one.floor)
+                ticks = auction.price(one.remaining, mark, auction.discount(terms, state.mark - one.mark))
+                offers.append(Offer(number, one.instrument, one.remaining, ticks, mark, self._margin(one.instrument)))
+        if not offers:
+            return ()
+        room = {}
+        for state in states:
+            mine = (state.accounts.liquidator == 1) & (state.accounts.owned == 1)
+            for account in np.flatnonzero(mine).tolist():
+                margin = margins_of(state, account)
+                room[account] = margin.equity - margin.initial
+        return bids(offers, room, self._seed, self._market, time)
+
+    def _margin(self, instrument: int) -> int:
+        """The initial margin of one lot alone under the profile that liquidators have, micro-dollars."""
+        p = self.ledger.state.profiles
+        return int(part_up((int(p.largest[SPAN, instrument]) >> ARRAY_EXPONENT) + 1, int(p.initial[SPAN])))
+
+
+def _messages(runs: Iterable[Run], kinds: tuple[type[Any], ...]) -> list[Any]:
+    return [message_of(run.message, row) for run in runs if run.message.cls in kinds for row in run.rows]
+
+
+def run(
+    directory: Path,
+    inputs: Inputs,
+    *,
+    accounts: int,
+    seed: int,
+    shards: int = 1,
+    snapshot_every: int = SNAPSHOT_EVERY,
+    steps: int | None = None,
+    tell: Callable[[int, int], None] | None = None,
+) -> tuple[Lockstep, Ran]:
+    """Clear the inputs into a directory; the ledger comes back open. A directory with part of the same run is gone on
+    with. `steps` cuts the run short; `tell` hears (marks done, marks in all).
+
+    Raises RunDiffers where the directory holds another run, and what reading prices and making an exchange raises.
+    """
+    venue = venue_of(inputs)
+    track = markets.path(inputs.bars, venue)
+    opened = int(track.times[0])
+    highest = max((one.account for one in inputs.accounts), default=FIRST_ACCOUNT + accounts - 1)
+    ledger = Lockstep(directory, Settings(shards, highest + 1, snapshot_every))
+    conductor = Conductor(ledger, seed)
+    _found(conductor, venue, opened, accounts)
+    conductor.send(Role.ORACLE, markets.oracle_events(track, venue, inputs.funding, 0))
+    conductor.mark(opened)
+    people = _open_accounts(conductor, inputs, venue, accounts, seed, opened)
+    last = min(len(track), steps or len(track))
+    for step in range(1, last):
+        _step(conductor, inputs, venue, track, people, seed, step)
+        if tell:
+            tell(step + 1, last)
+    return ledger, conductor.ran
+
+
+def _found(conductor: Conductor, venue: Exchange, opened: int, accounts: int) -> None:
+    """What exists before anybody trades."""
+    profiles = [e for number, text in shipped_profiles().items() for e in profile_events(number, text, opened)]
+    conductor.send(
+        Role.COUNCIL,
+        [
+            *venue.assets,
+            *venue.underlyings,
+            *venue.index,
+            *venue.instruments,
+            *exchange.opening_parameters(opened),
+            *profiles,
+            CapitalContributed(asset=0, time=opened, amount=accounts * CAPITAL_PER_ACCOUNT * MICRO),
+            FundContributed(own=1, asset=0, backer=0, time=opened, amount=accounts * CAPITAL_PER_ACCOUNT // 2 * MICRO),
+            FundContributed(own=0, asset=0, backer=1, time=opened, amount=accounts * FUND_PER_ACCOUNT * MICRO),
+        ],
+    )
+
+
+def _open_accounts(
+    conductor: Conductor, inputs: Inputs, venue: Exchange, accounts: int, seed: int, opened: int
+) -> Population | None:
+    """The customers: the user's own, or the seeded mix with its first deposits and trades."""
+    if inputs.accounts:
+        conductor.send(Role.REGISTRAR, inputs.accounts)
+        conductor.send(Role.CUSTODIAN, [one for one in inputs.deposits if one.time <= opened])
+        conductor.send(Role.EXCHANGE, [one for one in inputs.trades if one.time <= opened])
+        return None
+    state = conductor.ledger.state
+    people = population(venue, _marks(state), _prices(state), accounts, seed, opened)
+    conductor.ran.customers = people.customers
+    conductor.send(Role.REGISTRAR, people.accounts)
+    conductor.send(Role.CUSTODIAN, people.deposits)
+    conductor.send(Role.EXCHANGE, people.trades)
+    return people
+
+
+def _marks(state: Any) -> dict[int, int]:
+    return {i: int(state.market.mark[i]) for i in state.facts.instruments if state.market.marked[i]}
+
+
+def _prices(state: Any) -> dict[int, int]:
+    return {asset: int(state.market.asset_price[asset]) for asset in state.facts.assets}
+
+
+def _step(
+    conductor: Conductor,
+    inputs: Inputs,
+    venue: Exchange,
+    track: markets.Path,
+    people: Population | None,
+    seed: int,
+    step: int,
+) -> None:
+    time, before = int(track.times[step]), int(track.times[step - 1])
+    opened = int(track.times[0])
+    if inputs.own_figures:
+        conductor.send(Role.COUNCIL, exchange.council(venue, opened, before, time))
+    conductor.send(Role.ORACLE, markets.oracle_events(track, venue, inputs.funding, step))
+    answers = [
+        one for one in _messages(conductor.mark(time), (WithdrawalAnswered,)) if isinstance(one, WithdrawalAnswered)
+    ]
+    if people is None:
+        conductor.send(Role.CUSTODIAN, [one for one in inputs.deposits if before < one.time <= time])
+        conductor.send(Role.EXCHANGE, [one for one in inputs.trades if before < one.time <= time])
+        return
+    states = conductor.ledger.clearing.states
+    barred = {
+        account
+        for state in states
+        for account in np.flatnonzero((state.accounts.rung != Rung.HEALTHY) & (state.accounts.owned == 1)).tolist()
+    }
+    now = flow.Moment(step, time, _marks(conductor.ledger.state), _prices(conductor.ledger.state), barred)
+    conductor.send(Role.CUSTODIAN, [*flow.custodian(answers, seed, now), *flow.deposits(people, seed, now)])
+    conductor.send(Role.EXCHANGE, flow.flow(people, venue, seed, now))
