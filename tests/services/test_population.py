@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from risk.profile import parse_profile
 from schemas.chart import FIRST_ACCOUNT
 from schemas.events import (
     EVENTS,
@@ -24,6 +25,9 @@ from services.exchange import exchange
 from services.flow import BUST_EVERY, CANCELLED_AFTER, CHANGED_AFTER, Moment, custodian, deposits, flow
 from services.markets import asset_prices, openings, path
 from services.population import (
+    INITIAL_RATIOS,
+    OTHER_SCAN,
+    SCANS,
     SHARES,
     SMALLEST,
     Population,
@@ -31,7 +35,7 @@ from services.population import (
     TooFewAccountsError,
     population,
 )
-from services.tables import read_prices
+from services.tables import PROFILE_NUMBERS, read_prices
 
 BARS = read_prices(Path(__file__).parents[2] / "services" / "data" / "crash_2020_03.csv")
 VENUE = exchange(openings(BARS), BARS[0].ts)
@@ -163,6 +167,16 @@ def test_some_longs_are_careful_and_some_are_not() -> None:
     ]
     assert min(leverages) < 1.5
     assert 5 < max(leverages) < 10
+
+
+def test_first_leverage_knows_the_shipped_profiles() -> None:
+    folder = Path(__file__).parents[2] / "risk" / "profiles"
+    for name, number in PROFILE_NUMBERS.items():
+        profile = parse_profile((folder / f"{name.replace('-', '_')}.toml").read_text())
+        assert profile.initial_ratio == round(INITIAL_RATIOS[number] * 10_000)
+        scans = {symbol: risk.price_scan for symbol, risk in profile.underlyings.items()}
+        assert {symbol: round(scan * 10_000) for symbol, scan in SCANS.items()}.items() <= scans.items()
+        assert scans["default"] == round(OTHER_SCAN * 10_000)
 
 
 def test_each_step_is_a_function_of_seed_and_step() -> None:

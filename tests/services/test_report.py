@@ -180,7 +180,7 @@ def test_a_run_without_marks_or_losses_has_a_page() -> None:
     none: list[int] = []
     over_marks = ("times", "equity", "initial", "maintenance", "calls", "liquidations", "notional", "fund")
     bare = {"prices": {}, "volatility": {}, "strategies": [], "shortfalls": [], "losses": Losses(0, 0, 0, 0)}
-    empty = replace(figures(), **{name: none for name in over_marks}, **bare, decisions=[], rejections={})
+    empty = replace(figures(), **dict.fromkeys(over_marks, none), **bare, decisions=[], rejections={})
     assert read(html(empty)).tags["svg"] == 0
     calm = replace(figures(), losses=Losses(0, 0, 0, 0), shortfalls=[], liquidations=[0] * STEPS, notional=[0] * STEPS)
     assert read(html(calm)).tags["svg"] == 2 * len(PLOTS)
