@@ -63,8 +63,8 @@ class Moment:
 def flow(people: Population, venue: Exchange, seed: int, now: Moment) -> tuple[Any, ...]:
     """A step's events of the exchange, in journal order: trades, busts and orders, then requests for withdrawals.
 
-    About one account in a hundred trades and one in a hundred has an order opened. Deposits are the custodian's:
-    `deposits`.
+    The first step is 1: at 0 the exchange opens. About one account in a hundred trades and one in a hundred has an order
+    opened. Deposits are the custodian's: `deposits`.
     """
     draw = flow_generator(seed, now.step)
     trades = _trades(people, venue, draw, now)
@@ -189,12 +189,12 @@ def _orders(people: Population, venue: Exchange, seed: int, now: Moment) -> list
         mark = now.marks.get(one.instrument, 0)
         return mark - mark * one.discount // BASIS_POINTS * (1 if one.quantity > 0 else -1)
 
-    if now.step >= CANCELLED_AFTER:
+    if now.step > CANCELLED_AFTER:
         events += [
             OrderCancelled(account=one.account, time=now.time, order=one.order)
             for one in _intents(people, venue, seed, now.step - CANCELLED_AFTER, opening)
         ]
-    if now.step >= CHANGED_AFTER:
+    if now.step > CHANGED_AFTER:
         events += [
             OrderChanged(
                 account=one.account, time=now.time, order=one.order, quantity=int(one.quantity / 2), price=priced(one)

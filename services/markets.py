@@ -137,10 +137,10 @@ def _index_prices(track: Path, venue: Exchange, step: int) -> list[OraclePrice]:
     events: list[OraclePrice] = []
     for one in venue.underlyings:
         price = int(track.prices[step, one.underlying])
-        # sources agree to a basis point in a calm hour and to twenty in a wild one; the middle one tells the bar's
+        # sources agree to a basis point in a calm hour and to ten in a wild one; the last one lies between the others
         spread = max(1, price * min(20, int(math.sqrt(track.variance[step, one.underlying]) * 4)) // BASIS_POINTS // 2)
         for place, source in enumerate(SOURCES):
-            told = price + spread * ((place + step) % 3 - 1)
+            told = price + (spread if (place + step) % 2 else -spread) * (place < len(SOURCES) - 1)
             events.append(
                 OraclePrice(
                     underlying=one.underlying,
@@ -183,9 +183,7 @@ def forward(track: Path, step: int, underlying: int, expiry: int) -> int:
     return round(spot * math.exp((_CARRY - _CARRY_LOST * drawdown) * years))
 
 
-def perp_forward(
-    track: Path, step: int, underlying: int, symbol: str, rates: Mapping[tuple[int, str], int]
-) -> int:
+def perp_forward(track: Path, step: int, underlying: int, symbol: str, rates: Mapping[tuple[int, str], int]) -> int:
     """Where a perp stands, micro-dollars: PROXY, off the index by the funding rate of the interval it lies in."""
     time = int(track.times[step])
     ahead = [at for at, name in rates if name == symbol and at > time]
@@ -193,9 +191,7 @@ def perp_forward(
     return int(track.prices[step, underlying]) * (10**9 + rate) // 10**9
 
 
-def _forwards(
-    track: Path, venue: Exchange, rates: Mapping[tuple[int, str], int], step: int
-) -> list[OracleForward]:
+def _forwards(track: Path, venue: Exchange, rates: Mapping[tuple[int, str], int], step: int) -> list[OracleForward]:
     time = int(track.times[step])
     events: list[OracleForward] = []
     for one in venue.underlyings:

@@ -81,7 +81,7 @@ def test_a_later_bar_changes_nothing_that_was_told_before() -> None:
             assert oracle_events(early, VENUE, FUNDING, step) == oracle_events(TRACK, VENUE, FUNDING, step)
 
 
-def test_the_middle_source_tells_the_bar() -> None:
+def test_the_middle_source_comes_last_and_tells_the_bar() -> None:
     for step in (0, 137, 200):
         told = [one for one in oracle_events(TRACK, VENUE, FUNDING, step) if isinstance(one, OraclePrice)]
         for underlying in (0, 1):
@@ -89,6 +89,8 @@ def test_the_middle_source_tells_the_bar() -> None:
             assert len(set(prices)) == 3
             assert prices[1] == TRACK.prices[step, underlying]
             assert prices[2] - prices[0] <= prices[1] * 21 // 10_000
+        assert told[2].price == TRACK.prices[step, 0]
+        assert told[5].price == TRACK.prices[step, 1]
         assert all(one.bid < one.price < one.ask and one.round == step + 1 for one in told)
 
 
