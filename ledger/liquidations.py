@@ -31,11 +31,13 @@ CANDIDATES: Final = 256
 
 
 def saleable(state: State, account: int, instrument: int) -> int:
-    """Lots of an instrument an account has to sell (or, below zero, to buy back); of a SPOT, whole lots of its base."""
+    """Lots of an instrument an account has to sell, or below zero to buy back; of a SPOT, whole lots of its base."""
     listed = state.facts.instruments[instrument]
     if listed.kind != Kind.SPOT:
         return position_of(state, account, instrument)
-    return max(0, int(state.balance[account, listed.base_asset]) // listed.lot_size)
+    balance = int(state.balance[account, listed.base_asset])
+    lots = abs(balance) // listed.lot_size
+    return lots if balance > 0 else -lots
 
 
 def auctioned(state: State, account: int, instrument: int) -> int:
