@@ -3,15 +3,13 @@ fund pays deficits. What is decided here is only what one account's own books ca
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
 from insurance.deleveraging import score
-from ledger.margining import margin_with_orders, margins_of
+from ledger.margining import equities, margin_with_orders
 from ledger.orders import position_of
 from ledger.outbox import Outbox, can_take, post
-from ledger.state import Auction, Life, Order, State
+from ledger.state import Auction, Life, Order, State, live_rows
 from ledger.trades import post_one
 from risk.valuation import asset_value, contract_value
 from schemas import events as e
@@ -25,9 +23,6 @@ from schemas.outcomes import (
     DeficitCovered,
     DeleveragingCandidate,
 )
-
-CANDIDATES: Final = 256
-"""how many counterparties a shard names in a deleveraging call, best ranked first"""
 
 
 def saleable(state: State, account: int, instrument: int) -> int:
@@ -152,6 +147,7 @@ def bid(state: State, event: e.Bid, out: Outbox) -> Reason:
 
 def awarded(state: State, event: e.Awarded, out: Outbox) -> Reason:
     """Post an award's two legs, each where its account is kept, and end the bid's reservation."""
+    _release(state, out, event.bidder, (event.auction, event.bid))
     if event.quantity:
         reason = post_one(
             state,
@@ -166,13 +162,6 @@ def awarded(state: State, event: e.Awarded, out: Outbox) -> Reason:
         )
         if reason != Reason.NONE:
             return reason
-    own = state.reservations.get(event.bidder, {})
-    if own.pop((event.auction, event.bid), None) is not None:
-        state.order_tables = None
-        if not own:
-            del state.reservations[event.bidder]
-        if state.accounts.owned[event.bidder]:
-            out.touched.append(event.bidder)
     auction = state.auctions.get(event.auction)
     if auction is not None and event.quantity:
         before = auction.remaining
@@ -182,41 +171,58 @@ def awarded(state: State, event: e.Awarded, out: Outbox) -> Reason:
     return Reason.NONE
 
 
+def _release(state: State, out: Outbox, bidder: int, key: tuple[int, int]) -> None:
+    """End a bid's reservation, where this shard holds it."""
+    own = state.reservations.get(bidder, {})
+    if own.pop(key, None) is None:
+        return
+    if not own:
+        del state.reservations[bidder]
+    state.order_tables = None
+    out.touched.append(bidder)
+
+
 def deleveraging_called(state: State, event: e.DeleveragingCalled, out: Outbox) -> Reason:
-    """Name this shard's best ranked counterparties of a position that nobody bought."""
-    if event.instrument not in state.facts.instruments:
+    """Name this shard's counterparties of a position that nobody bought, best ranked first, as many as could be needed.
+
+    Calls since the mark may each have taken from the best, so they are named until they cover all of those calls: more
+    than that is never closed, and how many shards name theirs does not show.
+    """
+    i, pool = event.instrument, state.pool
+    if i not in state.facts.instruments:
         return Reason.UNKNOWN_INSTRUMENT
     if not 0 < abs(event.quantity) <= MAX_QUANTITY:
         return Reason.QUANTITY_OUT_OF_RANGE
-    pool, m = state.pool, state.market
-    found: list[tuple[int, int, int]] = []
-    for account in np.flatnonzero(state.accounts.owned & (pool.count > 0)).tolist():
-        if account < FIRST_ACCOUNT or account == event.account or state.accounts.rung[account] >= Rung.LIQUIDATING:
-            continue
-        quantity = position_of(state, account, event.instrument)
-        if quantity == 0 or (quantity > 0) != (event.quantity > 0):
-            continue
-        found.append((-_score(state, account, event.instrument, quantity), account, quantity))
-    found.sort()
-    for negative, account, quantity in found[:CANDIDATES]:
+    if not state.market.mark[i]:
+        return Reason.NO_RISK_ARRAY
+    state.called_down[i] = state.called_down.get(i, 0) + abs(event.quantity)
+    rows = live_rows(pool)
+    rows = rows[(pool.instrument[rows] == i) & (pool.quantity[rows] * (1 if event.quantity > 0 else -1) > 0)]
+    accounts = np.searchsorted(np.cumsum(pool.count), np.searchsorted(live_rows(pool), rows), side="right")
+    eligible = (
+        (accounts >= FIRST_ACCOUNT) & (accounts != event.account) & (state.accounts.rung[accounts] < Rung.LIQUIDATING)
+    )
+    rows, accounts = rows[eligible], accounts[eligible].astype(np.int64)
+    equity = equities(state, accounts)
+    found = sorted(
+        (-_score(state, i, int(pool.quantity[p]), int(pool.cost[p]), worth), account, int(pool.quantity[p]))
+        for p, account, worth in zip(rows.tolist(), accounts.tolist(), equity.tolist(), strict=True)
+    )
+    covered = 0
+    for negative, account, quantity in found:
+        if covered >= state.called_down[i]:
+            break
+        covered += abs(quantity)
         out.emit(
             DeleveragingCandidate(
-                index=out.index,
-                account=account,
-                instrument=event.instrument,
-                call=event.call,
-                quantity=quantity,
-                score=-negative,
+                index=out.index, account=account, instrument=i, call=event.call, quantity=quantity, score=-negative
             )
         )
-    return Reason.NONE if m.mark[event.instrument] else Reason.NO_RISK_ARRAY
+    return Reason.NONE
 
 
-def _score(state: State, account: int, instrument: int, quantity: int) -> int:
-    m, pool = state.market, state.pool
-    start, count = int(pool.start[account]), int(pool.count[account])
-    p = start + pool.instrument[start : start + count].tolist().index(instrument)
-    cost = int(pool.cost[p])
+def _score(state: State, instrument: int, quantity: int, cost: int, equity: int) -> int:
+    m = state.market
     value = contract_value(
         int(m.payoff[instrument]),
         quantity,
@@ -226,8 +232,8 @@ def _score(state: State, account: int, instrument: int, quantity: int) -> int:
     )
     asset = int(m.settlement[instrument])
     price, scale = int(m.asset_price[asset]), int(m.asset_scale[asset])
-    dollars = [asset_value(x, price, scale) for x in (value - cost, abs(cost), abs(value))]
-    return score(dollars[0], dollars[1], dollars[2], margins_of(state, account).equity)
+    profit, entry, notional = (int(asset_value(x, price, scale)) for x in (value - cost, abs(cost), abs(value)))
+    return score(profit, entry, notional, equity)
 
 
 def deleveraged(state: State, event: e.Deleveraged, out: Outbox) -> Reason:

@@ -47,6 +47,13 @@ def margin_touched(state: State, accounts: I64Array) -> None:
         margin_accounts(accounts, tables, state.market, state.profiles, memory, state.margins)
 
 
+def equities(state: State, accounts: I64Array) -> I64Array:
+    """The equity of these accounts now, micro-dollars, in their order."""
+    out, tables = margins(len(state.accounts.status)), holdings(state)
+    margin_accounts(accounts, tables, state.market, state.profiles, working_memory(state, tables), out)
+    return out.equity[accounts]
+
+
 def margins_of(state: State, account: int, *, gain: int | None = None) -> Margin:
     """One account's margin now; `gain` 0 counts no unrealised gain in its equity."""
     rows = [*state.orders.get(account, {}).values(), *state.reservations.get(account, {}).values()]

@@ -63,7 +63,7 @@ def anything_to_sell(
     lot_size: I64Array,
     out: npt.NDArray[np.bool_],
 ) -> None:
-    """Which accounts hold a position, or a whole lot of an asset that has a SPOT instrument."""
+    """Which accounts hold a position, or have or owe a whole lot of an asset that has a SPOT instrument."""
     for k in range(len(accounts)):
         account = accounts[k]
         found = False
@@ -73,7 +73,7 @@ def anything_to_sell(
                 break
         if not found:
             for asset in range(len(asset_spot)):
-                if asset_spot[asset] >= 0 and balance[account, asset] >= lot_size[asset_spot[asset]]:
+                if asset_spot[asset] >= 0 and abs(balance[account, asset]) >= lot_size[asset_spot[asset]]:
                     found = True
                     break
         out[k] = found
@@ -88,6 +88,7 @@ def mark(state: State, event: e.Mark, out: Outbox) -> Reason:
     if event.market not in state.facts.closed:
         return Reason.UNKNOWN_MARKET
     state.time, state.mark = event.time, event.mark
+    state.called_down.clear()
     _apply(state, out, BEFORE_MARKET)
     facts.activate(state, event.market)
     _apply(state, out, AFTER_MARKET)

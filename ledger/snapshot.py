@@ -105,6 +105,7 @@ def _body(state: State, *, with_n: bool) -> bytes:
             [n, a.account, a.instrument, a.remaining, a.start, a.step, a.floor, a.mark]
             for n, a in sorted(state.auctions.items())
         ],
+        "called_down": [[i, lots] for i, lots in sorted(state.called_down.items())],
         "requested": [[*key, w.asset, w.amount] for key, w in state.requested.items()],
         "approved": [[*key, w.asset, w.amount] for key, w in sorted(state.approved.items())],
         "arrays": [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()],
@@ -249,6 +250,7 @@ def _restored(told: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], shard_o
         state.reservations.setdefault(account, {})[(auction, bid)] = Order(instrument, quantity, price)
     for number, *rest in told["auctions"]:
         state.auctions[number] = Auction(*rest)
+    state.called_down = dict(told["called_down"])
     for account, number, asset, amount in told["requested"]:
         state.requested[(account, number)] = Withdrawal(asset, amount)
     for account, number, asset, amount in told["approved"]:

@@ -183,6 +183,8 @@ class State:
     reservations: dict[int, dict[tuple[int, int], Order]] = field(default_factory=dict)
     """bidder -> (auction, bid) -> what its award would bring"""
     auctions: dict[int, Auction] = field(default_factory=dict)
+    called_down: dict[int, int] = field(default_factory=dict)
+    """instrument -> lots that deleveraging calls asked for since the mark"""
     requested: dict[tuple[int, int], Withdrawal] = field(default_factory=dict)
     """(account, withdrawal) -> asked for, not yet answered"""
     approved: dict[tuple[int, int], Withdrawal] = field(default_factory=dict)
