@@ -1,4 +1,7 @@
-"""How the demonstration's liquidators bid: each waits for its own discount, a wider one the more there is to sell."""
+"""How the demonstration's liquidators bid, and how they get rid of what they bought.
+
+Each waits for its own discount, a wider one the more there is to sell, and closes a part of what it holds at every step.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.events import Bid
-from schemas.limits import BASIS_POINTS, MAX_QUANTITY
-from services.population import generator
+from schemas.events import Bid, Trade
+from schemas.limits import BASIS_POINTS, MAX_ACCOUNTS, MAX_QUANTITY
+from services.exchange import Exchange
+from services.flow import Moment
+from services.population import Population, Strategy, generator, trade
 
 LOWEST, HIGHEST = 20, 220
 """basis points: the range that a liquidator's least discount is drawn from"""
 WIDENING: Final = 150
 """basis points that every liquidator wants more when its whole room is asked for"""
+WHIM: Final = 100
+"""basis points: how much more a liquidator may want in one auction than in another"""
 SHARE: Final = 4
 """a liquidator spends at most this fraction (one in SHARE) of its room on one auction"""
 
-_BIDS: Final = 5
+PART: Final = 4
+
+_BIDS, _UNWINDING = 5, 6
 _NUMBERS: Final = 1_000_000
 
 
@@ -42,6 +51,11 @@ def appetite(seed: int, liquidator: int) -> int:
     return LOWEST + int((HIGHEST - LOWEST) * generator(seed, _BIDS, liquidator).random())
 
 
+def wish(seed: int, liquidator: int, auction: int) -> int:
+    """The discount it wants in one auction: its appetite and a whim, so that none is the first in all of them."""
+    return appetite(seed, liquidator) + int(WHIM * generator(seed, _BIDS, auction * MAX_ACCOUNTS + liquidator).random())
+
+
 def discount(offer: Offer) -> int:
     """How far an auction's price lies from the mark in the bidder's favour, basis points, rounded down."""
     if offer.mark <= 0:
@@ -59,10 +73,10 @@ def bids(offers: Sequence[Offer], room: Mapping[int, int], seed: int, mark: int,
     left = {account: max(0, free) for account, free in room.items()}
     asked = sum(abs(offer.remaining) * offer.margin for offer in offers)
     stress = min(1.0, asked / max(1, sum(left.values())))
-    wanted = {account: appetite(seed, account) + int(WIDENING * stress) for account in left}
     made: list[Bid] = []
     for offer in sorted(offers, key=lambda one: one.auction):
         remaining = abs(offer.remaining)
+        wanted = {account: wish(seed, account, offer.auction) + int(WIDENING * stress) for account in left}
         for account in sorted(left, key=lambda one: (wanted[one], one)):
             quantity = min(remaining, MAX_QUANTITY, left[account] // SHARE // max(1, offer.margin))
             if quantity <= 0 or offer.price <= 0 or discount(offer) < wanted[account]:
@@ -81,3 +95,24 @@ def bids(offers: Sequence[Offer], room: Mapping[int, int], seed: int, mark: int,
                 )
             )
     return tuple(made)
+
+
+def unwinding(
+    positions: Mapping[tuple[int, int], int], people: Population, venue: Exchange, seed: int, now: Moment
+) -> tuple[Trade, ...]:
+    """Liquidators close a part of each position (one in PART, rounded up) with a market maker near the mark.
+
+    `positions` are lots, long > 0, by (liquidator, instrument). Events of the exchange.
+    """
+    makers = people.of(Strategy.MARKET_MAKER)
+    draw = generator(seed, _UNWINDING, now.step)
+    trades: list[Trade] = []
+    for (account, number), held in sorted(positions.items()):
+        listed = venue.number(number)
+        maker = makers[int(draw.random() * len(makers))].account
+        if held == 0 or now.marks.get(number, 0) <= 0 or 0 < listed.expiry <= now.time:
+            continue
+        quantity = -(-abs(held) // PART) * (-1 if held > 0 else 1)
+        name = (now.step + 1) * _NUMBERS + _NUMBERS // 2 + len(trades)
+        trades.append(trade(listed, now.marks, account, maker, quantity, name, now.time))
+    return tuple(trades)

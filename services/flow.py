@@ -6,7 +6,7 @@ Pure functions of (seed, step) and what they are given: an order's change and en
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -49,8 +49,9 @@ _CALM: Final = frozenset({Strategy.MARKET_MAKER, Strategy.COVERED_CALL, Strategy
 class Moment:
     """What customers see at a step.
 
-    Its number and time (microseconds), marks (ticks by instrument), prices (micro-dollars a whole unit by asset)
-    and the accounts that may not open risk now.
+    Its number and time (microseconds), marks (ticks by instrument), prices (micro-dollars a whole unit by asset), the
+    accounts that may not open risk now, and by account the equity above initial margin (micro-dollars). Who has less of
+    that than a tenth of what it began with may not trade; accounts that are not in `room` are not asked.
     """
 
     step: int
@@ -58,13 +59,18 @@ class Moment:
     marks: Mapping[int, int]
     prices: Mapping[int, int]
     barred: Collection[int] = ()
+    room: Mapping[int, int] = field(default_factory=dict)
+
+    def may_trade(self, one: Customer) -> bool:
+        """Whether the exchange lets this customer open risk."""
+        return one.account not in self.barred and self.room.get(one.account, one.equity) * 10 >= one.equity
 
 
 def flow(people: Population, venue: Exchange, seed: int, now: Moment) -> tuple[Any, ...]:
     """A step's events of the exchange, in journal order: trades, busts and orders, then requests for withdrawals.
 
-    The first step is 1: at 0 the exchange opens. About one account in a hundred trades and one in a hundred has an order
-    opened. Deposits are the custodian's: `deposits`.
+    The first step is 1: at 0 the exchange opens. About one account in a hundred trades and one in a hundred has an
+    order opened. Deposits are the custodian's: `deposits`.
     """
     draw = flow_generator(seed, now.step)
     trades = _trades(people, venue, draw, now)
@@ -79,7 +85,7 @@ def _trades(people: Population, venue: Exchange, draw: np.random.Generator, now:
         one = people.customers[int(draw.random() * len(people.customers))]
         maker = makers[int(draw.random() * len(makers))].account
         kind, size, side = draw.random(), draw.random(), draw.random()
-        if one.account in now.barred or one.strategy == Strategy.LIQUIDATOR or one.account == maker:
+        if not now.may_trade(one) or one.strategy == Strategy.LIQUIDATOR or one.account == maker:
             continue
         chosen = [o for o in alive if o.underlying == one.underlying and o.kind == _kind(kind)]
         if not chosen:

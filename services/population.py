@@ -145,8 +145,8 @@ class _Desk:
         return bool(self.draw.random() < probability)
 
     def leverage(self, one: Customer, low: float, high: float) -> float:
-        """A leverage that the first margin allows; a third of the accounts are careful."""
-        if self.chance(0.33):
+        """A leverage that the first margin allows; nearly half of the accounts are careful."""
+        if self.chance(0.45):
             return self.between(low / 2, low)
         scan = SCANS.get(self.venue.underlyings[one.underlying].symbol, OTHER_SCAN)
         most = 1.0 / (scan * INITIAL_RATIOS[one.profile])

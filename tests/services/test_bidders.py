@@ -1,8 +1,14 @@
 """The liquidators' bids: who bids, how much, and what is left for the next mark."""
 
 from dataclasses import replace
+from pathlib import Path
 
-from services.bidders import HIGHEST, LOWEST, SHARE, WIDENING, Offer, appetite, bids, discount
+from services.bidders import HIGHEST, LOWEST, SHARE, WIDENING, Offer, appetite, bids, discount, unwinding, wish
+from services.exchange import exchange
+from services.flow import Moment
+from services.markets import openings
+from services.population import Strategy, population
+from services.tables import read_prices
 
 OFFER = Offer(auction=4, instrument=2, remaining=-1_000, price=9_000, mark=10_000, margin=1_000_000)
 ROOM = {16: 10**12, 17: 10**12, 18: 10**12}
@@ -24,10 +30,15 @@ def test_appetites_differ_and_stay_in_range() -> None:
 
 def test_the_least_demanding_takes_it_all_on_the_other_side() -> None:
     (bid,) = bids([OFFER], ROOM, 1, 7, 99)
-    assert bid.bidder == min(ROOM, key=lambda account: appetite(1, account))
+    assert bid.bidder == min(ROOM, key=lambda account: wish(1, account, OFFER.auction))
     assert (bid.auction, bid.instrument, bid.quantity, bid.price, bid.time) == (4, 2, 1_000, 9_000, 99)
     (bid,) = bids([replace(OFFER, remaining=1_000, price=11_000)], ROOM, 1, 7, 99)
     assert bid.quantity == -1_000
+
+
+def test_nobody_is_first_in_every_auction() -> None:
+    first = {bids([replace(OFFER, auction=k)], ROOM, 1, 7, 99)[0].bidder for k in range(200)}
+    assert len(first) > 1
 
 
 def test_nobody_bids_at_the_mark() -> None:
@@ -44,10 +55,11 @@ def test_bids_stay_within_what_is_left_and_within_each_bidders_room() -> None:
 
 
 def test_stress_widens_what_everybody_wants() -> None:
-    first = min(appetite(1, account) for account in ROOM)
-    calm = replace(OFFER, remaining=-1, price=10_000 - first - 1)
+    crowd = [replace(OFFER, auction=k, remaining=-(10**9)) for k in range(9)]
+    first = min(wish(1, account, 0) for account in ROOM)
+    calm = replace(OFFER, auction=0, remaining=-1, price=10_000 - first - 1)
     assert bids([calm], ROOM, 1, 7, 0)
-    crowd = [replace(calm, auction=k, remaining=-(10**9)) for k in range(9)]
+    crowd = [replace(one, price=10_000 - min(wish(1, a, one.auction) for a in ROOM) - 1) for one in crowd]
     assert not bids(crowd, ROOM, 1, 7, 0)
     assert bids([replace(one, price=one.price - WIDENING) for one in crowd], ROOM, 1, 7, 0)
 
@@ -55,3 +67,26 @@ def test_stress_widens_what_everybody_wants() -> None:
 def test_the_order_that_auctions_come_in_does_not_matter() -> None:
     offers = [replace(OFFER, auction=k, remaining=-(k + 1) * 50_000) for k in range(8)]
     assert bids(offers, ROOM, 3, 7, 0) == bids(offers[::-1], ROOM, 3, 7, 0)
+
+
+def test_a_part_of_every_position_is_closed_with_a_maker() -> None:
+    bars = read_prices(Path(__file__).parents[2] / "services" / "data" / "crash_2020_03.csv")
+    venue = exchange(openings(bars), bars[0].ts)
+    people = population(venue, {}, dict.fromkeys(range(5), 10**6), 30, 1, bars[0].ts)
+    names = {name: one.instrument for name, one in venue.instrument.items()}
+    marks = {names["BTC-PERP"]: 600_000, names["BTC-13MAR20"]: 600_000, names["ETH-PERP"]: 13_000}
+    now = Moment(220, venue.expiries[0], marks, {})
+    positions = {
+        (17, names["ETH-PERP"]): -9,
+        (16, names["BTC-PERP"]): 8,
+        (16, names["BTC-13MAR20"]): 5,
+        (18, names["BTC-PERP-INV"]): 5,
+        (18, names["BTC-PERP"]): 0,
+    }
+    first, second = unwinding(positions, people, venue, 1, now)
+    makers = {one.account for one in people.of(Strategy.MARKET_MAKER)}
+    assert (first.seller, first.instrument, first.quantity) == (16, names["BTC-PERP"], 2)
+    assert first.price < 600_000
+    assert (second.buyer, second.instrument, second.quantity) == (17, names["ETH-PERP"], 3)
+    assert {first.buyer, second.seller} <= makers
+    assert first.trade != second.trade

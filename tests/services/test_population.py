@@ -1,6 +1,7 @@
 """The demonstration's customers: whole books, same seed same bytes, strategies that are what they are named."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,15 @@ def test_barred_accounts_open_nothing_by_trade() -> None:
         makers = {one.account for one in PEOPLE.of(Strategy.MARKET_MAKER)}
         left = [one for one in flow(PEOPLE, VENUE, 3, now(step, barred - makers)) if isinstance(one, Trade)]
         assert all({one.buyer, one.seller} <= makers | (everyone - barred) for one in left)
+
+
+def test_who_has_no_room_does_not_trade() -> None:
+    one = PEOPLE.customers[100]
+    now_with = Moment(1, 0, {}, {}, (), {one.account: one.equity // 10})
+    assert now_with.may_trade(one)
+    assert not replace(now_with, room={one.account: one.equity // 10 - 10**6}).may_trade(one)
+    assert not replace(now_with, barred={one.account}).may_trade(one)
+    assert replace(now_with, room={}).may_trade(one)
 
 
 def test_a_trade_is_busted_as_it_was_and_spreads_are_linked() -> None:
