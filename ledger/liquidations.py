@@ -197,12 +197,11 @@ def deleveraging_called(state: State, event: e.DeleveragingCalled, out: Outbox) 
         return Reason.NO_RISK_ARRAY
     state.called_down[i] = state.called_down.get(i, 0) + abs(event.quantity)
     rows = live_rows(pool)
-    rows = rows[(pool.instrument[rows] == i) & (pool.quantity[rows] * (1 if event.quantity > 0 else -1) > 0)]
-    accounts = np.searchsorted(np.cumsum(pool.count), np.searchsorted(live_rows(pool), rows), side="right")
-    eligible = (
-        (accounts >= FIRST_ACCOUNT) & (accounts != event.account) & (state.accounts.rung[accounts] < Rung.LIQUIDATING)
-    )
-    rows, accounts = rows[eligible], accounts[eligible].astype(np.int64)
+    accounts = np.repeat(np.arange(len(pool.count)), pool.count)
+    eligible = (pool.instrument[rows] == i) & (np.sign(pool.quantity[rows]) == np.sign(event.quantity))
+    eligible &= (accounts >= FIRST_ACCOUNT) & (accounts != event.account)
+    eligible &= state.accounts.rung[accounts] < Rung.LIQUIDATING
+    rows, accounts = rows[eligible], accounts[eligible]
     equity = equities(state, accounts)
     found = sorted(
         (-_score(state, i, int(pool.quantity[p]), int(pool.cost[p]), worth), account, int(pool.quantity[p]))

@@ -1,8 +1,8 @@
 """A shard's whole state as bytes, with their SHA-256: what recovery starts from and what an auditor must meet.
 
-The form is canonical: positions by account and instrument, dictionaries in order, tables cut to what is in use. What is
-derived (margins, the orders' tables) is left out. `books` is the same without n, so equal books have equal bytes however
-their events were batched.
+The form is canonical: positions by account and instrument, dictionaries in order, tables cut to what is in use. What
+is derived (margins, the orders' tables) is left out. `books` is the same without n, so equal books have equal bytes
+however their events were batched.
 """
 
 from __future__ import annotations

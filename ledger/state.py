@@ -1,6 +1,6 @@
 """The state of one shard: the facts every shard shares, and the books of the accounts it owns.
 
-Plain data: numpy tables indexed by the numbers the events carry, and small dictionaries keyed by names that events gave.
+Plain data: numpy tables indexed by the numbers that events carry, and small dictionaries keyed by names they gave.
 Nothing here is named by n, so the same events cut into other batches leave the same state.
 """
 
@@ -147,7 +147,7 @@ class Facts:
 
 @dataclass(slots=True)
 class State:
-    """One shard after some entry. `market`, `profiles`, `pool` and `accounts` are tables; they are replaced when they grow."""
+    """One shard after some entry. `market`, `profiles`, `pool` and `accounts` are replaced when they grow."""
 
     shard: int
     shards: int

@@ -20,7 +20,7 @@ _REFUSED = OUTCOMES.by_class[Rejected].dtype
 _TRADE = EVENTS.by_class[Trade].dtype
 
 
-class InvariantBroken(RuntimeError):
+class InvariantBroken(RuntimeError):  # noqa: N818 - named for what is found
     """The books contradict themselves. The shard must stop: nothing after this can be trusted."""
 
 
