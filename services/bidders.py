@@ -1,6 +1,6 @@
 """How the demonstration's liquidators bid, and how they get rid of what they bought.
 
-Each waits for its own discount, a wider one the more there is to sell, and closes a part of what it holds at every step.
+Each waits for its own discount, a wider one the more there is to sell, and closes a part of its positions each step.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ class _Desk:
     def leverage(self, one: Customer, low: float, high: float) -> float:
         """A leverage that the first margin allows; nearly half of the accounts are careful."""
         if self.chance(0.45):
-            return self.between(low / 2, low)
+            return self.between(low / 4, low / 1.6)
         scan = SCANS.get(self.venue.underlyings[one.underlying].symbol, OTHER_SCAN)
         most = 1.0 / (scan * INITIAL_RATIOS[one.profile])
         return min(self.between(low, high), most * self.between(0.7, 0.97))

@@ -201,12 +201,11 @@ def _sections(figures: RunFigures) -> list[str]:
     indexed = {name: [100.0 * price / path[0] for price in path] for name, path in figures.prices.items()}
     lows = ", ".join(f"{name} ${min(path) / MICRO:,.2f}" for name, path in figures.prices.items())
     volatility = {name: [value / 10_000 for value in path] for name, path in figures.volatility.items()}
+    equity, maintenance = figures.equity, figures.maintenance
+    # the first mark comes before the first deposit
+    opened = next((k for k, amount in enumerate(equity) if amount), 0)
     cover = min(
-        (
-            (equity / margin, at)
-            for equity, margin, at in zip(figures.equity, figures.maintenance, times, strict=True)
-            if margin
-        ),
+        ((held / margin, at) for held, margin, at in zip(equity, maintenance, times, strict=True) if margin),
         default=None,
     )
     least = f" They were closest at {_time(cover[1])}: {cover[0]:.1f} times." if cover else ""
@@ -226,7 +225,7 @@ def _sections(figures: RunFigures) -> list[str]:
             "Margin against equity",
             "Equity after haircuts and the margin required, summed over all accounts; a sum hides those that fail."
             + least,
-            charts.margin_and_equity(times, figures.equity, figures.initial, figures.maintenance),
+            charts.margin_and_equity(*(column[opened:] for column in (times, equity, figures.initial, maintenance))),
         ),
         _section(
             "liquidations",
