@@ -231,7 +231,7 @@ def _nominal(venue: Exchange) -> dict[int, int]:
 
 def _withdrawals(people: Population, draw: np.random.Generator, now: Moment) -> list[WithdrawalRequested]:
     requests: list[WithdrawalRequested] = []
-    for _ in range(max(1, len(people.customers) // 1000)):
+    for _ in range(int(len(people.customers) / 1000 + draw.random())):
         one = people.customers[int(draw.random() * len(people.customers))]
         part = 0.005 + 0.045 * draw.random()
         if one.strategy != Strategy.LIQUIDATOR:
@@ -248,10 +248,10 @@ def _withdrawals(people: Population, draw: np.random.Generator, now: Moment) -> 
 
 
 def deposits(people: Population, seed: int, now: Moment) -> tuple[Deposited, ...]:
-    """A step's deposits of dollars, the custodian's events: some customers bring 1 to 10 % of what they began with."""
+    """A step's deposits of dollars, the custodian's events: a thousandth of customers brings 1 to 10 % of what they began with."""
     draw = generator(seed, _BANK, now.step)
     brought: list[Deposited] = []
-    for _ in range(max(1, len(people.customers) // 1000)):
+    for _ in range(int(len(people.customers) / 1000 + draw.random())):
         one = people.customers[int(draw.random() * len(people.customers))]
         amount = max(1, int(one.equity * (0.01 + 0.09 * draw.random())))
         number = (now.step + 1) * _NUMBERS + len(brought)

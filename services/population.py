@@ -36,8 +36,8 @@ MAKER_FEE: Final = -1
 SMALLEST: Final = 24
 """accounts that the mix needs at least"""
 
-_LIQUIDATOR_DOLLARS: Final = 15_000_000
-_MAKER_DOLLARS: Final = 4_000_000
+_LIQUIDATOR_DOLLARS: Final = 3_000_000
+_MAKER_DOLLARS: Final = 1_200_000
 _OPENING, _FLOW = 1, 2
 
 
