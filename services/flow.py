@@ -248,7 +248,7 @@ def _withdrawals(people: Population, draw: np.random.Generator, now: Moment) -> 
 
 
 def deposits(people: Population, seed: int, now: Moment) -> tuple[Deposited, ...]:
-    """A step's deposits of dollars, the custodian's events: one in a thousand brings 1 to 10 % of what it began with."""
+    """A step's deposits of dollars, the custodian's events: one in a thousand brings 1 to 10 % of its first equity."""
     draw = generator(seed, _BANK, now.step)
     brought: list[Deposited] = []
     for _ in range(int(len(people.customers) / 1000 + draw.random())):
