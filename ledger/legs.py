@@ -15,7 +15,8 @@ from ledger.state import UNOPENED, Accounts, Life, Pool
 from risk.tables import I64Array, Market, Profiles, U8Array
 from risk.valuation import contract_value, part_down, part_up
 from schemas.chart import FIRST_ACCOUNT, House
-from schemas.compiled import compiled, inlined
+from risk.kernel import kernel
+from schemas.compiled import inlined
 from schemas.events import LINKED
 from schemas.kinds import AccountStatus, Kind, LegKind, Payoff, Reason, Style
 from schemas.limits import (
@@ -35,7 +36,8 @@ LEGS: Final = 1
 REFUSED: Final = 2
 TOUCHED: Final = 3
 BROKEN: Final = 4
-COUNTERS: Final = 5
+SEEN: Final = 5
+COUNTERS: Final = 6
 """the kernel's counters: pool rows in use, legs written, rows refused, accounts touched, a broken invariant's code"""
 
 _SPOT: Final = int(Kind.SPOT)
@@ -81,6 +83,8 @@ _RISK_BOUND_EXCEEDED: Final = int(Reason.RISK_BOUND_EXCEEDED)
 _NO_RISK_ARRAY: Final = int(Reason.NO_RISK_ARRAY)
 _STALE_PRICE: Final = int(Reason.STALE_PRICE)
 
+AHEAD: Final = 32
+"""rows whose memory is asked for at once"""
 SMALLEST_BLOCK: Final = 4
 EXPOSURE_SHARE: Final = MAX_EXPOSURE // 1024
 """one position's part of MAX_EXPOSURE: an account of 1,024 positions stays within it"""
@@ -117,7 +121,7 @@ def part_of_cost(cost: int, part: int, quantity: int) -> int:
     return whole * part + ((cost - whole * quantity) * part) // quantity
 
 
-@compiled
+@kernel
 def insert(pool: Pool, account: int, at: int, instrument: int, funding: int, counters: I64Array) -> int:
     """Make an empty position at pool row `at` of the account's block; the block moves and doubles when it is full.
 
@@ -156,7 +160,7 @@ def insert(pool: Pool, account: int, at: int, instrument: int, funding: int, cou
     return at
 
 
-@compiled
+@kernel
 def refusal(row: Any, kind: int, market: Market, life: U8Array, max_fee: int) -> int:
     """Why every shard refuses a trade, or NONE: only its own numbers and what all shards know decide."""
     instrument = row.instrument
@@ -204,7 +208,29 @@ def refusal(row: Any, kind: int, market: Market, life: U8Array, max_fee: int) ->
     return _NONE
 
 
-@compiled
+@kernel
+def bring_near(rows: Any, first: int, end: int, accounts: Accounts, pool: Pool, balance: I64Array) -> int:
+    """Read what the rows' accounts will need, so that the waits for memory overlap instead of following one another.
+
+    The sum has no meaning; it keeps the reads from being left out.
+    """
+    known = len(accounts.status)
+    total = np.int64(0)
+    for i in range(first, end):
+        for account in (rows[i].buyer, rows[i].seller):
+            if account < known:
+                total += pool.start[account] + pool.count[account] + accounts.status[account] + accounts.profile[account]
+                total += balance[account, 0]
+    for i in range(first, end):
+        for account in (rows[i].buyer, rows[i].seller):
+            if account < known:
+                start = pool.start[account]
+                for p in range(start, start + pool.count[account], 8):
+                    total += pool.instrument[p] + pool.quantity[p] + pool.cost[p] + pool.funding[p] + pool.realised[p]
+    return total
+
+
+@kernel
 def post_trades(
     rows: npt.NDArray[np.void],
     index: npt.NDArray[np.uint32],
@@ -228,17 +254,21 @@ def post_trades(
     legs: npt.NDArray[np.void],
     refused: npt.NDArray[np.void],
     template: int,
+    reasons: I64Array,
     counters: I64Array,
 ) -> int:
     """Post the trades `rows[first:]` (layout of Trade); writes LegPosted rows to `legs`, Rejected rows to `refused`.
 
-    Returns the first row not handled: short of the end when the pool may run out of room, or when an invariant broke
+    `reasons` [MAX_CHAIN] is working memory. Returns the first row not handled: short of the end when the pool may run out of room, or when an invariant broke
     (counters[BROKEN]). Products stay below 2^62: quantities are below 2^31, values checked in float first.
     """
     known = len(accounts.status)
-    reasons = np.zeros(MAX_CHAIN, np.int64)
     at = first
+    near = at
     while at < len(rows):
+        if at >= near:
+            near = min(at + AHEAD, len(rows))
+            counters[SEEN] ^= bring_near(rows, at, near, accounts, pool, balance)
         # A chain passes or fails together; an unlinked row is a chain of one.
         end = at
         while rows[end].flags & LINKED and end + 1 < len(rows):

@@ -15,7 +15,7 @@ from risk.tables import I64Array, Market
 from risk.valuation import contract_value
 from schemas import events as e
 from schemas.chart import House
-from schemas.compiled import compiled
+from risk.kernel import kernel
 from schemas.kinds import Kind, Payoff, PostingKind, Reason, Right, Settling, Style
 from schemas.limits import FUNDING_SCALE, MAX_PRICE, MAX_TIME, MAX_VALUE
 from schemas.outcomes import OUTCOMES, FundingIndexed, PositionSettled
@@ -32,7 +32,7 @@ _CLEARINGHOUSE: Final = int(House.CLEARINGHOUSE)
 _FUNDING: Final = int(House.FUNDING)
 
 
-@compiled
+@kernel
 def settle_positions(
     instrument: int,
     price: int,

@@ -12,6 +12,7 @@ from ledger.outbox import Outbox
 from ledger.state import State, room_for_positions
 from schemas.events import EVENTS, Trade, TradeReversed
 from schemas.kinds import LegKind, Parameter, Reason
+from schemas.limits import MAX_CHAIN
 from schemas.outcomes import OUTCOMES, LegPosted, Rejected
 from schemas.wire import Rows, Run
 
@@ -36,6 +37,7 @@ def post_run(
     touched = np.empty(2 * len(rows), np.int64)
     fund_share = state.parameter(Parameter.FUND_FEE_SHARE)
     max_fee = state.parameter(Parameter.MAX_FEE)
+    reasons = np.zeros(MAX_CHAIN, np.int64)
     done = 0
     while done < len(rows):
         done = post_trades(
@@ -61,6 +63,7 @@ def post_run(
             legs,
             refused,
             template,
+            reasons,
             counters,
         )
         state.used = int(counters[USED])
