@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from ledger.margining import margins_of
+from ledger.state import State
 from liquidation import auction
 from liquidation.auction import Terms
 from liquidation.desk import LISTENS, Desk
@@ -37,11 +38,11 @@ from schemas.outcomes import WithdrawalAnswered
 from schemas.sources import Role, source
 from schemas.wire import Run, message_of, runs_of
 from services import exchange, flow, markets
-from services.bidders import Offer, bids
+from services.bidders import Offer, bids, unwinding
 from services.exchange import Exchange
 from services.figures import Gathered, begin_mark, gather
 from services.lockstep import Lockstep, Settings
-from services.population import SPAN, Customer, Population, population
+from services.population import SPAN, Customer, Population, Strategy, population
 from services.pricer import market
 from services.tables import PROFILE_NUMBERS, Bar, FundingRow
 from services.view import StateView
@@ -179,27 +180,33 @@ def run(
     snapshot_every: int = SNAPSHOT_EVERY,
     steps: int | None = None,
     tell: Callable[[int, int], None] | None = None,
+    acknowledged: Callable[[int], None] | None = None,
 ) -> tuple[Lockstep, Ran]:
     """Clear the inputs into a directory; the ledger comes back open. A directory with part of the same run is gone on
-    with. `steps` cuts the run short; `tell` hears (marks done, marks in all).
+    with. `steps` cuts the run short; `tell` hears (marks done, marks in all), `acknowledged` each new entry's offset.
 
-    Raises RunDiffers where the directory holds another run, and what reading prices and making an exchange raises.
+    Raises RunDiffers, SettingsDiffer, HeadDiffers or OutcomeDiffers where the directory holds another run, and what
+    opening it, reading prices and making an exchange raises.
     """
     venue = venue_of(inputs)
     track = markets.path(inputs.bars, venue)
     opened = int(track.times[0])
     highest = max((one.account for one in inputs.accounts), default=FIRST_ACCOUNT + accounts - 1)
-    ledger = Lockstep(directory, Settings(shards, highest + 1, snapshot_every))
-    conductor = Conductor(ledger, seed)
-    _found(conductor, venue, opened, accounts)
-    conductor.send(Role.ORACLE, markets.oracle_events(track, venue, inputs.funding, 0))
-    conductor.mark(opened)
-    people = _open_accounts(conductor, inputs, venue, accounts, seed, opened)
-    last = min(len(track), steps or len(track))
-    for step in range(1, last):
-        _step(conductor, inputs, venue, track, people, seed, step)
-        if tell:
-            tell(step + 1, last)
+    ledger = Lockstep(directory, Settings(shards, highest + 1, snapshot_every), acknowledged)
+    try:
+        conductor = Conductor(ledger, seed)
+        _found(conductor, venue, opened, accounts)
+        conductor.send(Role.ORACLE, markets.oracle_events(track, venue, inputs.funding, 0))
+        conductor.mark(opened)
+        people = _open_accounts(conductor, inputs, venue, accounts, seed, opened)
+        last = min(len(track), steps or len(track))
+        for step in range(1, last):
+            _step(conductor, inputs, venue, track, people, seed, step)
+            if tell:
+                tell(step + 1, last)
+    except BaseException:
+        ledger.abandon()
+        raise
     return ledger, conductor.ran
 
 
@@ -240,11 +247,11 @@ def _open_accounts(
     return people
 
 
-def _marks(state: Any) -> dict[int, int]:
+def _marks(state: State) -> dict[int, int]:
     return {i: int(state.market.mark[i]) for i in state.facts.instruments if state.market.marked[i]}
 
 
-def _prices(state: Any) -> dict[int, int]:
+def _prices(state: State) -> dict[int, int]:
     return {asset: int(state.market.asset_price[asset]) for asset in state.facts.assets}
 
 
@@ -270,11 +277,42 @@ def _step(
         conductor.send(Role.EXCHANGE, [one for one in inputs.trades if before < one.time <= time])
         return
     states = conductor.ledger.clearing.states
-    barred = {
+    now = flow.Moment(
+        step, time, _marks(conductor.ledger.state), _prices(conductor.ledger.state), _barred(states), _room(states)
+    )
+    conductor.send(Role.CUSTODIAN, [*flow.custodian(answers, seed, now), *flow.deposits(people, seed, now)])
+    held = _held(states, [one.account for one in people.of(Strategy.LIQUIDATOR)])
+    traded = [*flow.flow(people, venue, seed, now), *unwinding(held, people, venue, seed, now)]
+    conductor.send(Role.EXCHANGE, traded)
+
+
+def _barred(states: Sequence[State]) -> set[int]:
+    """Accounts that may not open risk now."""
+    return {
         account
         for state in states
         for account in np.flatnonzero((state.accounts.rung != Rung.HEALTHY) & (state.accounts.owned == 1)).tolist()
     }
-    now = flow.Moment(step, time, _marks(conductor.ledger.state), _prices(conductor.ledger.state), barred)
-    conductor.send(Role.CUSTODIAN, [*flow.custodian(answers, seed, now), *flow.deposits(people, seed, now)])
-    conductor.send(Role.EXCHANGE, flow.flow(people, venue, seed, now))
+
+
+def _room(states: Sequence[State]) -> dict[int, int]:
+    """Equity less initial margin of every account, micro-dollars."""
+    return {
+        account: int(state.margins.equity[account] - state.margins.initial[account])
+        for state in states
+        for account in np.flatnonzero((state.accounts.owned == 1) & (state.accounts.status == 0)).tolist()
+        if account >= FIRST_ACCOUNT
+    }
+
+
+def _held(states: Sequence[State], accounts: Sequence[int]) -> dict[tuple[int, int], int]:
+    """Lots by (account, instrument) of some accounts."""
+    held = {}
+    for state in states:
+        for account in accounts:
+            if state.owns(account):
+                first = int(state.pool.start[account])
+                for p in range(first, first + int(state.pool.count[account])):
+                    if state.pool.quantity[p]:
+                        held[(account, int(state.pool.instrument[p]))] = int(state.pool.quantity[p])
+    return held
