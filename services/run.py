@@ -1,4 +1,4 @@
-"""The lockstep run: an exchange's events, oracle rounds, marks, and every service's answer, until nothing is unanswered.
+"""The lockstep run: an exchange's events, oracle rounds, marks, and every answer, until nothing is unanswered.
 
 Mark m + 1 waits for every answer to mark m, so two runs of one input are equal to the byte, whatever the shards.
 """
