@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -35,14 +34,12 @@ MAGIC: Final = b"novate snapshot 1\n"
 _POSITIONS: Final = ("instrument", "quantity", "cost", "funding", "realised")
 
 
-@dataclass(frozen=True)
 class SnapshotBroken(ValueError):  # noqa: N818 - named for what is found
     """Bytes that are no snapshot, or not the one their digest says."""
 
-    what: str
-
-    def __str__(self) -> str:
-        return f"snapshot broken: {self.what}"
+    def __init__(self, what: str) -> None:
+        super().__init__(f"snapshot broken: {what}")
+        self.what = what
 
 
 def digest_of(state: State) -> bytes:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ledger.conservation import ConservationBroken
 from ledger.fold import took_snapshot
@@ -15,12 +14,14 @@ from ledger.journal.outcomes import OutcomeLog, OutcomesBroken
 from ledger.journal.sqlite import SqliteReader
 from ledger.snapshot import dump
 from ledger.trades import InvariantBroken
-from services.lockstep import HEADS, JOURNAL, OUTCOME_LOG, Clearing, Head, Settings, snapshot_path
+from services.heads import Head, HeadBroken, read_heads
+from services.lockstep import HEADS, JOURNAL, OUTCOME_LOG, Clearing, Settings
+from services.snapshots import present, snapshot_path
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an audit found. `difference` is empty where everything agrees; else it names the first place that does not."""
+    """What an audit found. `difference` names the first place that does not agree, and is empty where all does."""
 
     agrees: bool
     entries: int
@@ -28,15 +29,19 @@ class Verdict:
     outcomes: int
     snapshots: int
     heads: int
+    covered: int
+    """the entries that published heads cover; what comes later was compared with the journal only"""
     difference: str
     where: dict[str, int | str]
 
     def line(self) -> str:
         """The verdict in one line."""
         if self.agrees:
+            later = self.entries - self.covered
             return (
                 f"agrees: {self.entries:,} entries, {self.outcomes:,} outcome records, {self.snapshots:,} snapshots and"
                 f" {self.heads:,} heads are equal to the byte"
+                + (f"; no head covers the last {later:,} entries" if later else "")
             )
         return f"DIFFERS: {self.difference}"
 
@@ -53,19 +58,21 @@ class _Counts:
     outcomes: int = 0
     snapshots: int = 0
     heads: int = 0
+    covered: int = 0
 
 
 def audit(directory: Path, heads: Path | None = None, tell: Callable[[int, int], None] | None = None) -> Verdict:
-    """Fold a directory's journal from its first entry and compare outcomes, snapshots and heads.
+    """Fold a directory's journal from its first entry and compare outcomes, snapshots and heads; nothing is written.
 
     `heads` is a copy of the published heads held elsewhere; without it the directory's own are taken. `tell` hears
-    (entries done, entries in all). Raises FileNotFoundError where the directory holds no run.
+    (entries done, entries in all). Raises FileNotFoundError where the directory holds no run or `heads` is not there,
+    HeadBroken where `heads` holds no heads, SettingsBroken.
     """
-    settings = Settings.read(directory)
-    clearing = Clearing(settings)
+    clearing = Clearing(Settings.read(directory))
     counts = _Counts()
+    held = read_heads(heads) if heads is not None else None
     try:
-        _compare(directory, heads or directory / HEADS, settings, clearing, counts, tell)
+        _compare(directory, _own_heads(directory) if held is None else held, clearing, counts, tell)
     except _Difference as found:
         return _verdict(clearing, counts, str(found), found.where)
     except JournalBroken as found:
@@ -87,38 +94,51 @@ def _verdict(clearing: Clearing, counts: _Counts, difference: str, where: dict[s
         outcomes=counts.outcomes,
         snapshots=counts.snapshots,
         heads=counts.heads,
+        covered=counts.covered,
         difference=difference,
         where=where,
     )
 
 
+def _own_heads(directory: Path) -> dict[int, Head]:
+    try:
+        return read_heads(directory / HEADS)
+    except FileNotFoundError:
+        raise _Difference(f"the published heads, {HEADS}, are missing", part="heads", line=1) from None
+    except HeadBroken as error:
+        raise _Difference(str(error), part="heads", line=error.line) from None
+
+
 def _compare(
     directory: Path,
-    heads: Path,
-    settings: Settings,
+    published: dict[int, Head],
     clearing: Clearing,
     counts: _Counts,
     tell: Callable[[int, int], None] | None,
 ) -> None:
-    published = read_heads(heads)
-    reader = SqliteReader(directory / JOURNAL)
-    log = OutcomeLog(directory / OUTCOME_LOG)
+    every = clearing.settings.snapshot_every
     try:
-        stored = [log.scan(shard) for shard in range(settings.shards)]
+        log = OutcomeLog(directory / OUTCOME_LOG, reading=True)
+    except FileNotFoundError:
+        raise _Difference(f"the outcomes, {OUTCOME_LOG}, are missing", part="outcomes", n=1, shard=0) from None
+    with closing(log), closing(SqliteReader(directory / JOURNAL)) as reader:
+        stored = [log.scan(shard) for shard in range(clearing.settings.shards)]
+        due: set[Path] = set()
         end = reader.end()
         for offset, data in reader.read(0, end):
             before = [state.n for state in clearing.states]
             for part, outcomes in clearing.take(offset, data):
                 _same_outcomes(stored[part.shard], part.n, part.shard, outcomes)
                 counts.outcomes += 1
-                if took_snapshot(before[part.shard], part.n, settings.snapshot_every):
-                    state = clearing.states[part.shard]
-                    _same_snapshot(snapshot_path(directory, part.shard, part.n), dump(state), part.n, part.shard)
+                if took_snapshot(before[part.shard], part.n, every):
+                    due.add(path := snapshot_path(directory, part.shard, part.n))
+                    _same_snapshot(path, dump(clearing.states[part.shard]), part.n, part.shard)
                     counts.snapshots += 1
             counts.entries += 1
             if head := published.get(counts.entries):
-                _same_head(head, clearing.head())
+                _same_head(head, clearing.head(), counts.covered)
                 counts.heads += 1
+                counts.covered = counts.entries
             if tell:
                 tell(counts.entries, end)
         for shard, rest in enumerate(stored):
@@ -129,31 +149,15 @@ def _compare(
                     n=extra[0],
                     shard=shard,
                 )
-    finally:
-        reader.close()
-        log.close()
-    missing = [entries for entries in published if entries > counts.entries]
-    if missing:
+    for shard, n, path in present(directory):
+        if path not in due:
+            raise _Difference(f"snapshot {path.name} follows from no entry", part="snapshot", n=n, shard=shard)
+    if max(published, default=0) > counts.entries:
         raise _Difference(
-            f"a published head covers {min(missing)} entries, the journal has {counts.entries}",
+            f"a published head covers {max(published)} entries, the journal has {counts.entries}",
             part="journal",
             offset=counts.entries,
         )
-
-
-def read_heads(path: Path) -> dict[int, Head]:
-    """Published heads by the number of entries they cover. The last line may be torn by a crash; it is passed over."""
-    heads: dict[int, Head] = {}
-    lines = path.read_text().splitlines() if path.exists() else []
-    for number, line in enumerate(lines, 1):
-        try:
-            told: dict[str, Any] = json.loads(line)
-            head = Head(**(told | {"outcomes": tuple(told["outcomes"])}))
-            heads[head.entries] = head
-        except (ValueError, TypeError, KeyError):
-            if number < len(lines):
-                raise _Difference(f"{path.name}, line {number}: no head", part="heads", line=number) from None
-    return heads
 
 
 def _same_outcomes(stored: Iterator[tuple[int, bytes]], n: int, shard: int, outcomes: bytes) -> None:
@@ -180,14 +184,15 @@ def _same_snapshot(path: Path, expected: bytes, n: int, shard: int) -> None:
         raise _Difference(f"snapshot {path.name} differs at byte {byte}", part="snapshot", n=n, shard=shard, byte=byte)
 
 
-def _same_head(published: Head, found: Head) -> None:
+def _same_head(published: Head, found: Head, covered: int) -> None:
     for name in ("n", "journal", "merkle", "outcomes"):
         if getattr(published, name) != getattr(found, name):
             raise _Difference(
-                f"the head published after {published.entries} entries has another {name} hash: what lies between the"
-                " head before it and this one was changed",
+                f"the head published after {published.entries} entries has another {name}: the head was changed, or an"
+                f" entry at offset {covered} to {published.entries - 1} with all that follows from it",
                 part="head",
                 entries=published.entries,
+                first=covered,
                 field=name,
             )
 

@@ -18,25 +18,28 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ledger.journal import JournalBroken, JournalLocked
+from ledger.conservation import ConservationBroken
+from ledger.journal import JournalBroken, JournalFull, JournalLocked
+from ledger.journal.outcomes import OutcomeDiffers, OutcomeOutOfOrder, OutcomesBroken
 from ledger.journal.sqlite import SqliteReader
 from ledger.merkle import MerkleLog, includes, leaf_hash
 from ledger.sequence import Numbered, SequenceState, number
-from ledger.snapshot import SnapshotBroken
+from ledger.trades import InvariantBroken
 from schemas.events import EVENTS
 from schemas.jsonform import schema_of_catalogue, to_json
 from schemas.outcomes import OUTCOMES
 from schemas.sbe import document
-from schemas.units import UnitError, format_time, parse_time
+from schemas.units import format_time, parse_time
 from schemas.wire import EntryHeader, WireError, decode, messages_of
 from services.auditor import Verdict, audit
-from services.explain import AccountUnknown, explained, owner, standing, summary
+from services.explain import explained, owner, standing, summary
 from services.figures import figures
-from services.lockstep import JOURNAL, RunDiffers
-from services.replay import PositionUnknown, position_at, replayed
+from services.heads import HeadDiffers
+from services.lockstep import JOURNAL, SETTINGS, RunDiffers
+from services.replay import position_at, replayed
 from services.report import Audit, html, summary_table
 from services.run import Inputs, run, venue_of
-from services.tables import TableError, read_accounts, read_deposits, read_funding, read_prices, read_trades
+from services.tables import read_accounts, read_deposits, read_funding, read_prices, read_trades
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,18 +68,24 @@ def _told() -> Iterator[None]:
     """Errors that a user can act on, as one line."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # whoever read the answer has read enough
     except FileNotFoundError as error:
         raise Refused(f"{error.filename or error} is not there; is this the directory of a run?") from error
+    except OSError as error:
+        raise Refused(f"{error.filename}: {error.strerror}") from error
     except (
-        PositionUnknown,
-        AccountUnknown,
-        SnapshotBroken,
+        ValueError,  # what the tables, settings, heads, snapshots and positions of a directory raise
+        ConservationBroken,
+        HeadDiffers,
+        InvariantBroken,
         JournalBroken,
+        JournalFull,
         JournalLocked,
+        OutcomeDiffers,
+        OutcomeOutOfOrder,
+        OutcomesBroken,
         RunDiffers,
-        TableError,
-        UnitError,
-        ValueError,
     ) as error:
         raise Refused(str(error)) from error
 
@@ -98,15 +107,23 @@ def _print(answer: Any) -> None:
     sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
 
 
+def _said(verdict: str, *, good: bool) -> None:
+    _console.print(verdict, style="bold green" if good else "bold red", highlight=False, markup=False, soft_wrap=True)
+
+
 @app.command("run")
 def run_command(
     out: Annotated[Path, typer.Option("--out", help="Where the journal, snapshots and report go", metavar="DIR")],
     accounts: Annotated[int, typer.Option(help="Accounts of the demonstration", min=24)] = 2_000,
     seed: Annotated[int, typer.Option(help="Seed of the demonstration's mix and flow", min=0)] = 1,
-    shards: Annotated[int, typer.Option(help="Shards the accounts are dealt to; the books are the same", min=1, max=64)] = 1,
+    shards: Annotated[
+        int, typer.Option(help="Shards the accounts are dealt to; the books are the same", min=1, max=64)
+    ] = 1,
     prices: Annotated[Path | None, typer.Option(help="Your bars: ts,symbol,open,high,low,close")] = None,
     funding: Annotated[Path | None, typer.Option(help="Your funding rates: ts,symbol,rate")] = None,
-    account_file: Annotated[Path | None, typer.Option("--account-file", help="Your accounts instead of the mix")] = None,
+    account_file: Annotated[
+        Path | None, typer.Option("--account-file", help="Your accounts instead of the mix")
+    ] = None,
     deposits: Annotated[Path | None, typer.Option(help="Your deposits")] = None,
     trades: Annotated[Path | None, typer.Option(help="Your trades")] = None,
     steps: Annotated[int | None, typer.Option(help="Stop after so many marks", min=2)] = None,
@@ -116,7 +133,7 @@ def run_command(
 ) -> None:
     """Clear a crash: by default 11-14 March 2020, with a seeded exchange of 2,000 accounts. Ends with an audit."""
     if fresh and out.exists():
-        if any(out.iterdir()) and not (out / "settings.json").exists():
+        if any(out.iterdir()) and not (out / SETTINGS).exists():
             raise Refused(f"{out} holds something that is no run; --fresh will not delete it")
         shutil.rmtree(out)
     with _told():
@@ -152,8 +169,8 @@ def run_command(
         _print(asdict(told))
     else:
         _console.print(summary_table(told))
-        _console.print(verdict.verdict, style="bold green" if verdict.agreed else "bold red", highlight=False)
-        _console.print(f"report: {out / REPORT}", highlight=False)
+        _said(verdict.verdict, good=verdict.agreed)
+        _console.print(f"report: {out / REPORT}", highlight=False, soft_wrap=True)
     if audited and not verdict.agreed:
         raise typer.Exit(1)
 
@@ -203,14 +220,14 @@ def audit_command(
     heads: Annotated[Path | None, typer.Option(help="A copy of the published heads that you hold")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fold the journal again from its first entry and compare every byte. Exit 0: all agrees; 1: the first difference."""
+    """Fold the journal again from its first entry and compare every byte. Exit 0: all agrees; 1: a first difference."""
     with _told(), _bar("auditing", quiet=as_json or not sys.stderr.isatty()) as bar:
         task = bar.add_task("auditing", total=None)
         verdict: Verdict = audit(directory, heads, lambda done, of: bar.update(task, completed=done, total=of))
     if as_json:
         _print({**asdict(verdict), "verdict": verdict.line()})
     else:
-        _console.print(verdict.line(), style="bold green" if verdict.agrees else "bold red", highlight=False)
+        _said(verdict.line(), good=verdict.agrees)
     if not verdict.agrees:
         raise typer.Exit(1)
 
@@ -220,11 +237,14 @@ def replay_command(
     directory: Directory,
     to: Annotated[int | None, typer.Option("--to", help="The last entry to fold; default: the journal's end")] = None,
     from_start: Annotated[bool, typer.Option("--from-start", help="Use no snapshot")] = False,
+    fall_back: Annotated[
+        bool, typer.Option("--fall-back", help="Where a snapshot is damaged take the one before it")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fold the journal up to a position and say what stands there."""
     with _told():
-        told = summary(replayed(directory, to, from_start=from_start))
+        told = summary(replayed(directory, to, from_start=from_start, fall_back=fall_back))
     if as_json:
         _print(told)
         return
@@ -235,9 +255,9 @@ def replay_command(
         table.add_row(f"price of {symbol}", price)
     for symbol, amounts in told["assets"].items():
         table.add_row(f"{symbol} held for accounts", amounts["held_for_accounts"])
-    for shard, digest in enumerate(told["digests"]):
-        table.add_row(f"digest of shard {shard}", digest)
     _console.print(table)
+    for shard, digest in enumerate(told["digests"]):
+        _console.print(f"digest of shard {shard}: {digest}", highlight=False, soft_wrap=True)
 
 
 @app.command("explain")
@@ -324,7 +344,7 @@ def cat_command(
             for offset, data in reader.read(0, reader.end()):
                 told = number(sequence, offset, data)
                 if not isinstance(told, Numbered):
-                    sys.stdout.write(json.dumps({"offset": offset, type(told).__name__.lower(): str(told)}) + "\n")
+                    sys.stdout.write(json.dumps({"dropped": type(told).__name__.lower(), **asdict(told)}) + "\n")
                 elif told.n >= first and (last is None or told.n <= last):
                     sys.stdout.write(json.dumps(_entry(told)) + "\n")
         finally:
@@ -398,10 +418,9 @@ def main() -> None:
     try:
         app()
     except Refused as error:
-        _errors.print(f"novate: {error}", style="red", highlight=False, markup=False)
+        _errors.print(f"novate: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
 
 
 if __name__ == "__main__":
     main()
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,10 @@ def explained(directory: Path, account: int, position: int) -> dict[str, Any]:
         "position": position,
         "time": format_time(state.time),
         "mark": state.mark,
-        "profile": {"name": profile.name if profile else None, "digest": profile_digest(facts.profile_texts[told.profile]).hex() if profile else None},
+        "profile": {
+            "name": profile.name if profile else None,
+            "digest": profile_digest(facts.profile_texts[told.profile]).hex() if profile else None,
+        },
         **standing(state, account),
         "equity": micro(told.equity),
         "maintenance": micro(told.maintenance),
@@ -166,11 +170,8 @@ def explained(directory: Path, account: int, position: int) -> dict[str, Any]:
 
 def said_of(directory: Path, state: State, account: int, position: int) -> list[dict[str, Any]]:
     """The outcomes of an entry that name an account, readable."""
-    log = OutcomeLog(directory / OUTCOME_LOG)
-    try:
+    with closing(OutcomeLog(directory / OUTCOME_LOG, reading=True)) as log:
         data = log.get(position, state.shard)
-    finally:
-        log.close()
     if data is None:
         return []
     names = ("account", "intended", "debit", "credit", "bidder")

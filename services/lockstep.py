@@ -1,13 +1,15 @@
 """Embedded lockstep: one process appends, numbers, folds every shard and keeps what came of it, entry by entry.
 
 Started again over a directory that holds part of a run, it takes the entries that are there instead of appending them,
-and refuses to go on where what it would append is not what was appended: nothing acknowledged is lost or repeated.
+and refuses to go on where anything there, settings and published heads too, is not what it would have written itself:
+nothing acknowledged is lost or repeated.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -21,17 +23,19 @@ from ledger.fold import fold, took_snapshot
 from ledger.journal.outcomes import OutcomeLog
 from ledger.journal.sqlite import SqliteJournal
 from ledger.merkle import Frontier, appended, leaf_hash, root
-from ledger.sequence import Numbered, SequenceState, ShardEntry, SplitState, number, refused, split
+from ledger.sequence import MAX_SHARDS, Numbered, SequenceState, ShardEntry, SplitState, number, refused, split
 from ledger.snapshot import dump
 from ledger.state import State, genesis
-from schemas.events import EVENTS
-from schemas.outcomes import OUTCOMES, HouseBalance, MarkDone, NetPosition
+from schemas.events import EVENTS, Mark
+from schemas.limits import MAX_ACCOUNTS
+from schemas.outcomes import OUTCOMES, HouseBalance, NetPosition
 from schemas.wire import EntryHeader, OutcomeHeader, Run, WireError, decode, encode_entry, message_of
+from services.heads import Head, HeadDiffers, HeadsFile
+from services.snapshots import SNAPSHOTS, keep, snapshot_path, write_whole
 
 JOURNAL: Final = "journal.sqlite"
 OUTCOME_LOG: Final = "outcomes.sqlite"
 HEADS: Final = "heads.jsonl"
-SNAPSHOTS: Final = "snapshots"
 SETTINGS: Final = "settings.json"
 ENTRY_BYTES: Final = 1 << 19
 """events are gathered into entries of about this size"""
@@ -43,6 +47,22 @@ class RunDiffers(RuntimeError):  # noqa: N818 - named for what is found
     def __init__(self, offset: int) -> None:
         super().__init__(f"entry at offset {offset} is not what this run appends there: another run's directory?")
         self.offset = offset
+
+
+class SettingsDiffer(ValueError):  # noqa: N818
+    """The directory's run has other settings: its outcomes and snapshots would not be those of this run."""
+
+    def __init__(self, held: Settings, asked: Settings) -> None:
+        told = [
+            f"{name} {value}, not {asdict(asked)[name]}"
+            for name, value in asdict(held).items()
+            if value != asdict(asked)[name]
+        ]
+        super().__init__(f"the run in this directory has {', '.join(told)}")
+
+
+class SettingsBroken(ValueError):  # noqa: N818
+    """A settings file that no run has written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,36 +78,33 @@ class Settings:
         """The shard of each account number."""
         return (np.arange(self.accounts, dtype=np.int32) % self.shards).astype(np.int32)
 
-    def write(self, directory: Path) -> None:
-        """Keep the settings beside the journal."""
-        told = {"shards": self.shards, "accounts": self.accounts, "snapshot_every": self.snapshot_every}
-        (directory / SETTINGS).write_text(json.dumps(told) + "\n")
+    def settle(self, directory: Path) -> None:
+        """Keep the settings beside the journal. Raises SettingsDiffer where others are there, SettingsBroken."""
+        try:
+            held = Settings.read(directory)
+        except FileNotFoundError:
+            write_whole(directory / SETTINGS, (json.dumps(asdict(self)) + "\n").encode())
+            return
+        if held != self:
+            raise SettingsDiffer(held, self)
 
     @staticmethod
     def read(directory: Path) -> Settings:
-        """The settings of a directory. Raises FileNotFoundError where it holds no run."""
-        return Settings(**json.loads((directory / SETTINGS).read_text()))
+        """The settings of a directory. Raises FileNotFoundError where it holds no run, SettingsBroken."""
+        path = directory / SETTINGS
+        try:
+            held = Settings(**json.loads(path.read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise SettingsBroken(f"{path} holds no settings of a run") from error
+        if not (_is_whole(held.shards, 1, MAX_SHARDS) and _is_whole(held.accounts, 0, MAX_ACCOUNTS)):
+            raise SettingsBroken(f"{path}: {held.shards} shards, {held.accounts} accounts are no run's")
+        if not _is_whole(held.snapshot_every, 0, 2**63 - 1):
+            raise SettingsBroken(f"{path}: no snapshot can be taken every {held.snapshot_every} entries")
+        return held
 
 
-def snapshot_path(directory: Path, shard: int, n: int) -> Path:
-    """Where a shard's snapshot after entry n lies."""
-    return directory / SNAPSHOTS / f"{shard:03d}-{n:012d}.snapshot"
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What is published of a history, to be held by somebody else: with it any change before it is found."""
-
-    entries: int
-    """entries in the journal"""
-    n: int
-    """the last number given"""
-    journal: str
-    """hash chain over the entries, hex"""
-    merkle: str
-    """RFC 6962 root over the entries, hex"""
-    outcomes: tuple[str, ...]
-    """hash chain over each shard's outcomes, hex"""
+def _is_whole(value: object, low: int, high: int) -> bool:
+    return type(value) is int and low <= value <= high
 
 
 class Clearing:
@@ -118,7 +135,11 @@ class Clearing:
 
     def take(self, offset: int, data: bytes) -> list[tuple[ShardEntry, bytes]]:
         """Number, split and fold the journal's entry at an offset; returns each shard's outcomes. Repeats, gaps and
-        unreadable bytes give none."""
+        unreadable bytes give none.
+
+        Raises ConservationBroken or InvariantBroken where the books, a shard's or all shards' together, do not balance;
+        nothing after this entry can be trusted then.
+        """
         self._journal = link(self._journal, data)
         self._merkle = appended(self._merkle, leaf_hash(data))
         told = number(self.sequence, offset, data)
@@ -129,7 +150,20 @@ class Clearing:
             outcomes = fold(self.states[part.shard], part, snapshot_every=self.settings.snapshot_every)
             self._outcomes[part.shard] = link_numbered(self._outcomes[part.shard], part.n, outcomes)
             results.append((part, outcomes))
+        if any(run.message.cls is Mark for part, _ in results for run in part.runs):
+            self._check_books(outcomes for _, outcomes in results)
         return results
+
+    def _check_books(self, results: Iterable[bytes]) -> None:
+        told = [
+            message_of(run.message, row)
+            for outcomes in results
+            for run in decode(outcomes, OutcomeHeader, OUTCOMES).runs
+            if run.message.cls in (NetPosition, HouseBalance)
+            for row in run.rows
+        ]
+        assets = {number: listed.settlement_asset for number, listed in self.states[0].facts.instruments.items()}
+        check_books(self.sequence.n, books(told, assets))
 
     def parts(self, told: Numbered) -> tuple[ShardEntry, ...]:
         """A numbered entry split over the shards."""
@@ -141,21 +175,33 @@ class Clearing:
 
 
 class Lockstep:
-    """A directory's journal, open for appending, with everything that follows from each entry folded at once."""
+    """A directory's journal, open for appending, with everything that follows from each entry folded at once.
 
-    def __init__(self, directory: Path, settings: Settings) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / SNAPSHOTS).mkdir(exist_ok=True)
-        settings.write(directory)
+    `acknowledged` hears the offset of each entry as it is appended: it is on the disk then, and no run over this
+    directory will go on without it. Raises SettingsDiffer, SettingsBroken, HeadBroken, HeadDiffers where the directory
+    holds something else, JournalLocked, JournalBroken and what opening its files raises.
+    """
+
+    def __init__(self, directory: Path, settings: Settings, acknowledged: Callable[[int], None] | None = None) -> None:
+        (directory / SNAPSHOTS).mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.clearing = Clearing(settings)
-        self.journal = SqliteJournal(directory / JOURNAL)
-        self.log = OutcomeLog(directory / OUTCOME_LOG)
-        self._at = 0
-        self._end = self.journal.end()
+        self.journal = SqliteJournal(directory / JOURNAL)  # first: who has it is alone here
+        with ExitStack() as opened:
+            opened.callback(self.journal.close)
+            settings.settle(directory)
+            self.clearing = Clearing(settings)
+            self.log = OutcomeLog(directory / OUTCOME_LOG)
+            opened.callback(self.log.close)
+            self._heads = HeadsFile(directory / HEADS)
+            opened.callback(self._heads.close)
+            self._at = 0
+            self._end = self.journal.end()
+            if self._heads.last() > self._end:
+                raise HeadDiffers(str(directory / HEADS), self._heads.last())
+            self._files = opened.pop_all()
         self._stored: Iterator[tuple[int, bytes]] = self.journal.read(0, self._end)
         self._last: dict[int, int] = {}
-        self._heads_file = (directory / HEADS).open("w")
+        self._acknowledged = acknowledged
 
     @property
     def offset(self) -> int:
@@ -175,11 +221,15 @@ class Lockstep:
         return out
 
     def close(self) -> None:
-        """Publish the last head and let go of the files."""
-        self._publish()
-        self._heads_file.close()
-        self.journal.close()
-        self.log.close()
+        """Publish the last head and let go of the files. Raises RunDiffers where the directory holds more entries."""
+        with self._files:
+            if self._at < self._end:
+                raise RunDiffers(self._at)
+            self._heads.publish(self.clearing.head())
+
+    def abandon(self) -> None:
+        """Let go of the files and publish nothing."""
+        self._files.close()
 
     def _entry(self, source: int, runs: Sequence[Run]) -> list[Run]:
         sequence = self._last.get(source, 0) + 1
@@ -190,16 +240,14 @@ class Lockstep:
         results = self.clearing.take(offset, data)
         self.log.put_many([(part.n, part.shard, outcomes) for part, outcomes in results])
         decoded: list[Run] = []
-        snapped = False
+        publish = self._heads.covers(self._at)
         for part, outcomes in results:
             if took_snapshot(before[part.shard], part.n, self.clearing.settings.snapshot_every):
-                path = snapshot_path(self.directory, part.shard, part.n)
-                path.write_bytes(dump(self.clearing.states[part.shard]))
-                snapped = True
+                keep(snapshot_path(self.directory, part.shard, part.n), dump(self.clearing.states[part.shard]))
+                publish = True
             decoded.extend(decode(outcomes, OutcomeHeader, OUTCOMES).runs)
-        if snapped:
-            self._publish()
-        self._check(decoded)
+        if publish:
+            self._heads.publish(self.clearing.head())
         return decoded
 
     def _append(self, data: bytes) -> int:
@@ -210,23 +258,10 @@ class Lockstep:
             if stored != data:
                 raise RunDiffers(offset)
             return offset
-        return self.journal.append(data)
-
-    def _publish(self) -> None:
-        self._heads_file.write(json.dumps(asdict(self.clearing.head())) + "\n")
-        self._heads_file.flush()
-
-    def _check(self, runs: Sequence[Run]) -> None:
-        told = [
-            message_of(run.message, row)
-            for run in runs
-            if run.message.cls in (NetPosition, HouseBalance)
-            for row in run.rows
-        ]
-        if not any(run.message.cls is MarkDone for run in runs):
-            return
-        assets = {number: listed.settlement_asset for number, listed in self.state.facts.instruments.items()}
-        check_books(self.clearing.sequence.n, books(told, assets))
+        self.journal.append(data)
+        if self._acknowledged:
+            self._acknowledged(offset)
+        return offset
 
 
 def _bounded(runs: Sequence[Run]) -> Iterator[list[Run]]:

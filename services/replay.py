@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from ledger.fold import fold
+from ledger.journal.outcomes import OutcomeLog
 from ledger.journal.sqlite import SqliteReader
 from ledger.sequence import Numbered, SequenceState, number
-from ledger.snapshot import load
-from ledger.state import State
 from schemas.events import EVENTS, Mark
 from schemas.wire import EntryHeader, WireError, decode
-from services.lockstep import JOURNAL, SNAPSHOTS, Clearing, Settings
+from services.lockstep import JOURNAL, OUTCOME_LOG, Clearing, Settings
+from services.snapshots import latest
 
 
 class PositionUnknown(ValueError):  # noqa: N818 - named for what is found
@@ -22,44 +23,45 @@ class PositionUnknown(ValueError):  # noqa: N818 - named for what is found
         self.last = last
 
 
-def replayed(directory: Path, to: int | None = None, *, from_start: bool = False) -> Clearing:
+def replayed(directory: Path, to: int | None = None, *, from_start: bool = False, fall_back: bool = False) -> Clearing:
     """Every shard after entry `to` (None: the last), each from its last snapshot before it unless `from_start`.
 
-    Raises PositionUnknown, SnapshotBroken, JournalBroken, FileNotFoundError.
+    `fall_back`: where a snapshot is damaged the one before it is taken. Raises PositionUnknown, SnapshotBroken,
+    OutcomesBroken, JournalBroken, SettingsBroken, FileNotFoundError.
     """
-    settings = Settings.read(directory)
-    clearing = Clearing(settings)
-    if not from_start:
-        for shard in range(settings.shards):
-            if (state := latest_snapshot(directory, clearing, shard, to)) is not None:
-                clearing.states[shard] = state
-    reader = SqliteReader(directory / JOURNAL)
-    try:
+    clearing = Clearing(Settings.read(directory))
+    with closing(SqliteReader(directory / JOURNAL)) as reader:
         if to is not None and to < 1:
-            raise PositionUnknown(to, reader.end())
+            raise PositionUnknown(to, _last(reader))
+        if not from_start:
+            _restore(clearing, directory, to, fall_back=fall_back)
+        every = clearing.settings.snapshot_every
         for offset, data in reader.read(0, reader.end()):
             if to is not None and clearing.sequence.n >= to:
                 break
             told = number(clearing.sequence, offset, data)
-            if isinstance(told, Numbered):
+            if isinstance(told, Numbered) and any(state.n < told.n for state in clearing.states):
                 for part in clearing.parts(told):
                     if part.n > clearing.states[part.shard].n:
-                        fold(clearing.states[part.shard], part, snapshot_every=settings.snapshot_every)
-    finally:
-        reader.close()
+                        fold(clearing.states[part.shard], part, snapshot_every=every)
     if to is not None and clearing.sequence.n < to:
         raise PositionUnknown(to, clearing.sequence.n)
     return clearing
 
 
-def latest_snapshot(directory: Path, clearing: Clearing, shard: int, to: int | None) -> State | None:
-    """The last snapshot of a shard not after entry `to`."""
-    names = sorted((directory / SNAPSHOTS).glob(f"{shard:03d}-*.snapshot"), reverse=True)
-    for path in names:
-        n = int(path.stem.split("-")[1])
-        if to is None or n <= to:
-            return load(path.read_bytes(), clearing.shard_of)
-    return None
+def _restore(clearing: Clearing, directory: Path, to: int | None, *, fall_back: bool) -> None:
+    with closing(OutcomeLog(directory / OUTCOME_LOG, reading=True)) as log:
+        for shard in range(clearing.settings.shards):
+            state = latest(directory, log, shard, to, clearing.shard_of, fall_back=fall_back)
+            if state is not None:
+                clearing.states[shard] = state
+
+
+def _last(reader: SqliteReader) -> int:
+    sequence = SequenceState()
+    for offset, data in reader.read(0, reader.end()):
+        number(sequence, offset, data)
+    return sequence.n
 
 
 def position_at(directory: Path, time: int) -> int:

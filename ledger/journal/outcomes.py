@@ -60,21 +60,25 @@ class OutcomesBroken(Exception):  # noqa: N818
 
 
 class OutcomeLog:
-    """Outcomes by (n, shard). Several processes may have it open; makes the file where there is none.
+    """Outcomes by (n, shard). Several processes may have it open; makes the file where there is none, unless `reading`
+    says that nothing will be put.
 
     Raises OutcomesBroken where the file is something else, JournalFull where it cannot be made, JournalLocked where
-    another process has held it for BUSY_SECONDS.
+    another process has held it for BUSY_SECONDS; with `reading`, FileNotFoundError where there is none.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, reading: bool = False) -> None:
         self._where = str(path)
         self._lock = threading.Lock()
-        with self._naming(0, 0, writing=True):
+        if reading and not path.exists():
+            raise FileNotFoundError(self._where)
+        with self._naming(0, 0, writing=not reading):
             self._connection = sqlite3.connect(
-                path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False
+                f"{path.resolve().as_uri()}?mode={'ro' if reading else 'rwc'}", uri=True, isolation_level=None,
+                timeout=BUSY_SECONDS, check_same_thread=False,
             )  # fmt: skip
             try:
-                self._prepare()
+                self._prepare(reading=reading)
             except BaseException:
                 self._connection.close()
                 raise
@@ -164,17 +168,18 @@ class OutcomeLog:
             raise OutcomesBroken(self._where, n, shard, "outcomes and chain hash do not belong together")
         return data
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, reading: bool) -> None:
         one = self._connection
-        one.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        one.execute("PRAGMA journal_mode = WAL")
-        one.execute("PRAGMA synchronous = NORMAL")
         one.execute("PRAGMA mmap_size = 1099511627776")
-        with self._transaction("BEGIN IMMEDIATE"):
-            if one.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-                one.execute(_TABLE)
-                one.execute(f"PRAGMA application_id = {_APPLICATION}")
-                one.execute(f"PRAGMA user_version = {FORMAT}")
+        if not reading:
+            one.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            one.execute("PRAGMA journal_mode = WAL")
+            one.execute("PRAGMA synchronous = NORMAL")
+            with self._transaction("BEGIN IMMEDIATE"):
+                if one.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+                    one.execute(_TABLE)
+                    one.execute(f"PRAGMA application_id = {_APPLICATION}")
+                    one.execute(f"PRAGMA user_version = {FORMAT}")
         found = (one.execute("PRAGMA application_id").fetchone()[0], one.execute("PRAGMA user_version").fetchone()[0])
         if found != (_APPLICATION, FORMAT):
             raise OutcomesBroken(self._where, 0, 0, f"application id {found[0]:#x}, format {found[1]}: no outcomes")
