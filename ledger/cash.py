@@ -89,6 +89,8 @@ def _withdrawal_refusal(state: State, account: int, asked: Withdrawal) -> Reason
     state.balance[account, asked.asset] -= asked.amount
     margin = margins_of(state, account, gain=0)
     state.balance[account, asked.asset] += asked.amount
+    if margin.reason == Reason.NO_RISK_ARRAY:
+        return Reason.NO_RISK_ARRAY  # what margin would be is not known
     return Reason.NONE if margin.equity >= margin.initial else Reason.WITHDRAWAL_BELOW_MARGIN
 
 

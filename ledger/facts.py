@@ -11,10 +11,11 @@ from ledger.outbox import Outbox
 from ledger.schedule import schedule
 from ledger.state import State
 from risk.oracle import Bounds, Good, Tick, guard
-from risk.profile import Netting, ProfileError, parse_profile
+from risk.profile import MAX_TEXT, Netting, ProfileError, parse_profile
 from risk.tables import Profiles
 from schemas import events as e
 from schemas.defaults import RANGES
+from schemas.events import EVENTS, LINKED
 from schemas.kinds import Kind, Parameter, Reason
 from schemas.limits import (
     MAX_ASSET_PRICE,
@@ -25,7 +26,7 @@ from schemas.limits import (
     UNDERLYING_UNITS,
 )
 from schemas.outcomes import OracleAccepted, ParameterApplied
-from schemas.wire import Run
+from schemas.wire import Rows, Run
 
 MARKET_ROWS: Final = frozenset({e.InstrumentMark, e.AssetMark, e.UnderlyingMark, e.RiskArray})
 _MAX_VOLATILITY: Final = 100 * MICRO
@@ -40,9 +41,12 @@ def oracle_price(state: State, event: e.OraclePrice, out: Outbox) -> Reason:
     if listed is None:
         return Reason.UNKNOWN_UNDERLYING
     last = state.facts.oracle.get(event.underlying)
-    own_time = state.facts.sources.get((event.underlying, event.source))
+    if not 0 <= event.time <= MAX_TIME:
+        return Reason.TIME_OUT_OF_RANGE
     # Lateness is judged source by source, deviation against the underlying's last good price of any source.
-    good = Good(last[0], own_time) if last is not None and own_time is not None else None
+    if event.time <= state.facts.sources.get((event.underlying, event.source), -1):
+        return Reason.ORACLE_LATE
+    good = Good(last[0], min(last[1], event.time - 1)) if last is not None else None
     bounds = Bounds(
         listed.lowest,
         listed.highest,
@@ -53,6 +57,8 @@ def oracle_price(state: State, event: e.OraclePrice, out: Outbox) -> Reason:
     if reason != Reason.NONE:
         return reason
     state.facts.sources[(event.underlying, event.source)] = event.time
+    if last is not None and event.time < last[1]:
+        return Reason.NONE  # its source is heard, but another one's price is newer
     state.facts.oracle[event.underlying] = (event.price, event.time)
     if state.shard == 0:
         out.emit(OracleAccepted(index=out.index, underlying=event.underlying, round=event.round, price=event.price))
@@ -78,7 +84,9 @@ def oracle_forward(state: State, event: e.OracleForward, out: Outbox) -> Reason:
         return Reason.UNKNOWN_UNDERLYING
     if not listed.lowest <= event.price <= listed.highest:
         return Reason.ORACLE_OUT_OF_BOUNDS
-    if event.expiry and event.expiry not in state.facts.buckets.get(event.underlying, []):
+    if event.expiry and (
+        event.expiry <= state.time or event.expiry not in state.facts.buckets.get(event.underlying, [])
+    ):
         return Reason.ORACLE_LATE
     state.facts.forwards[(event.underlying, event.expiry)] = event.price
     return Reason.NONE
@@ -136,6 +144,8 @@ def profile_text(state: State, event: e.ProfileText, out: Outbox) -> Reason:
     parts = [] if event.part == 0 else state.facts.profile_parts.get(event.profile, [])
     if event.part != len(parts):
         return Reason.NUMBER_NOT_NEXT
+    if sum(map(len, parts)) + len(event.text) > MAX_TEXT:
+        return Reason.PROFILE_INVALID
     state.facts.profile_parts[event.profile] = [*parts, event.text]
     return Reason.NONE
 
@@ -165,12 +175,23 @@ def profile_published(state: State, event: e.ProfilePublished, out: Outbox) -> R
 
 def profile_due(state: State, event: e.ProfilePublished, out: Outbox) -> None:
     """A profile takes effect; its risk arrays come with the market of the same mark."""
-    text = state.facts.profile_pending.pop((event.profile, event.digest), None)
-    if text is None:
-        return  # published twice with one text: it is in force already
+    text = state.facts.profile_pending[(event.profile, event.digest)]
     state.facts.profile_texts[event.profile] = text
     state.facts.profiles[event.profile] = parse_profile(text)
     state.profiles = profile_tables(state)
+
+
+def forget_profiles(state: State) -> None:
+    """Drop the texts that no later publication needs: one text may be published again after another."""
+    message = EVENTS.by_class[e.ProfilePublished]
+    waiting = [
+        np.frombuffer(row, message.dtype)[0]
+        for _, template, row in state.facts.scheduled
+        if template == message.template
+    ]
+    needed = {(int(row["profile"]), bytes(row["digest"])) for row in waiting}
+    pending = state.facts.profile_pending
+    state.facts.profile_pending = {key: text for key, text in pending.items() if key in needed}
 
 
 def profile_tables(state: State) -> Profiles:
@@ -198,11 +219,12 @@ def profile_tables(state: State) -> Profiles:
     offset = np.zeros_like(old.offset)
     np.cumsum(width[:-1] * instruments, out=offset[1:])
     losses = np.zeros(max(1, int(width.sum()) * instruments), np.int64)
-    largest = np.zeros_like(old.largest)
+    largest, has_row = np.zeros_like(old.largest), np.zeros_like(old.has_row)
     for number in np.flatnonzero((width == old.width) & (width > 0)).tolist():
         size = int(width[number]) * instruments
         losses[offset[number] : offset[number] + size] = old.losses[old.offset[number] : old.offset[number] + size]
         largest[number] = old.largest[number]
+        has_row[number] = old.has_row[number]
     table = np.array(pairs or [(0, 0, 0)], np.int64)
     return Profiles(
         netting=netting,
@@ -212,7 +234,7 @@ def profile_tables(state: State) -> Profiles:
         width=width,
         offset=offset,
         losses=losses,
-        has_row=np.zeros_like(old.has_row),
+        has_row=has_row,
         largest=largest,
         scan=scan,
         basis=basis,
@@ -232,14 +254,22 @@ def stage(state: State, run: Run) -> list[tuple[int, Reason]]:
     """Keep a run of market rows until their market is closed; returns the positions in the run that were refused."""
     refused: list[tuple[int, Reason]] = []
     markets = run.rows["market"]
+    flags = run.rows["flags"]
+    linked = flags & LINKED != 0
+    after = np.r_[False, linked[:-1]]
+    if linked.any():
+        refused.extend((int(i), Reason.NOT_LINKABLE) for i in np.flatnonzero(linked))
+        refused.extend((int(i), Reason.LINKED_EVENT_FAILED) for i in np.flatnonzero(after & ~linked))
     for market in dict.fromkeys(int(m) for m in markets):
-        mine = np.flatnonzero(markets == market)
+        mine = np.flatnonzero((markets == market) & ~linked & ~after)
+        if not len(mine):
+            continue
         if market in state.facts.closed or market <= state.market_number:
             refused.extend((int(i), Reason.MARKET_CLOSED) for i in mine)
             continue
         rows = run.rows if len(mine) == len(markets) else run.rows[mine]
         state.facts.staged.setdefault(market, []).append(Run(run.message, rows))
-    return refused
+    return sorted(refused)
 
 
 def market_closed(state: State, event: e.MarketClosed, out: Outbox) -> Reason:
@@ -268,7 +298,8 @@ def _bad_rows(state: State, run: Run) -> Reason:
     elif run.message.cls is e.UnderlyingMark:
         if not {int(u) for u in rows["underlying"]} <= facts.underlyings.keys():
             return Reason.UNKNOWN_UNDERLYING
-        in_range = ((rows["price"] > 0) & (rows["price"] <= MAX_ASSET_PRICE)).all()
+        highest = np.array([facts.underlyings[int(u)].highest for u in rows["underlying"]], np.int64)
+        in_range = ((rows["price"] > 0) & (rows["price"] <= highest)).all()
     else:
         if not {int(i) for i in np.unique(rows["instrument"])} <= facts.instruments.keys():
             return Reason.UNKNOWN_INSTRUMENT
@@ -300,8 +331,10 @@ def activate(state: State, market: int) -> None:
         elif run.message.cls is e.UnderlyingMark:
             for underlying, price in zip(rows["underlying"].tolist(), rows["price"].tolist(), strict=True):
                 _value_lots(state, underlying, price)
-        else:
-            _take_arrays(p, run)
+    arrays = [run.rows for run in facts.closed[market] if run.message.cls is e.RiskArray]
+    if arrays:
+        # One instrument's array may have come in several runs: how they were cut must not show.
+        _take_arrays(p, arrays[0] if len(arrays) == 1 else np.concatenate(arrays))
     now, limit = state.time, state.parameter(Parameter.ORACLE_MAX_AGE)
     stale = {u for u, (_, at) in facts.oracle.items() if at + limit < now}
     for number, listed in facts.instruments.items():
@@ -324,8 +357,7 @@ def _value_lots(state: State, underlying: int, price: int) -> None:
             state.market.notional[number] = -(-listed.lot_size * price // unit)
 
 
-def _take_arrays(p: Profiles, run: Run) -> None:
-    rows = run.rows
+def _take_arrays(p: Profiles, rows: Rows) -> None:
     order = np.lexsort((rows["first"], rows["instrument"], rows["profile"]))
     keys = rows["profile"][order].astype(np.int64) << 32 | rows["instrument"][order]
     starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]).tolist()

@@ -75,7 +75,12 @@ def fold(state: State, entry: ShardEntry, *, snapshot_every: int = 0) -> bytes:
     if entry.reason != Reason.NONE:
         out.reject(0, entry.reason)
     may_send = allowed(entry.source)
-    for run in entry.runs:
+    chained = False
+    for whole in entry.runs:
+        # Only one template's events make a chain: what a chain of the run before left over fails with it.
+        run, chained = _rest(state, out, whole) if chained else whole, _ends_linked(whole, chained)
+        if not len(run.rows):
+            continue
         if run.message.cls not in may_send:
             _reject_run(state, out, run, Reason.UNAUTHORISED_SOURCE)
         elif run.message.cls in (e.Trade, e.TradeReversed):
@@ -104,6 +109,18 @@ def took_snapshot(before: int, n: int, snapshot_every: int) -> bool:
     return bool(snapshot_every) and n // snapshot_every > before // snapshot_every
 
 
+def _ends_linked(run: IndexedRun, chained: bool) -> bool:
+    return bool(run.rows["flags"][-1] & LINKED) if len(run.rows) else chained
+
+
+def _rest(state: State, out: Outbox, run: IndexedRun) -> IndexedRun:
+    """The run without the rows at its beginning that belong to a chain begun before it; those are rejected."""
+    loose = np.flatnonzero(run.rows["flags"] & LINKED == 0)
+    cut = int(loose[0]) + 1 if len(loose) else len(run.rows)
+    _reject_run(state, out, IndexedRun(run.message, run.rows[:cut], run.index[:cut]), Reason.LINKED_EVENT_FAILED)
+    return IndexedRun(run.message, run.rows[cut:], run.index[cut:])
+
+
 def _each(state: State, out: Outbox, run: IndexedRun) -> None:
     handler = HANDLERS[run.message.cls]
     accounts = ROUTES.get(run.message.cls)
@@ -113,7 +130,12 @@ def _each(state: State, out: Outbox, run: IndexedRun) -> None:
         row = run.rows[at]
         account = int(row[accounts[0]]) if accounts else 0
         try:
-            reason = Reason.NOT_LINKABLE if linked[at] else handler(state, message_of(run.message, row), out)
+            if linked[at]:
+                reason = Reason.NOT_LINKABLE
+            elif at and linked[at - 1]:
+                reason = Reason.LINKED_EVENT_FAILED
+            else:
+                reason = handler(state, message_of(run.message, row), out)
         except WireError as error:
             reason = error.reason
         if reason != Reason.NONE and state.owns(account):

@@ -14,10 +14,11 @@ from ledger.margining import margin_all
 from ledger.orders import close_ended_orders, close_raising_orders
 from ledger.outbox import Outbox
 from ledger.schedule import due
-from ledger.state import Life, Pool, State
+from ledger.state import UNOPENED, Life, Pool, State
 from liquidation.ladder import rungs
 from risk.tables import I32Array, I64Array
 from schemas import events as e
+from schemas.chart import FIRST_ACCOUNT
 from schemas.compiled import compiled
 from schemas.kinds import ClosingReason, Parameter, Reason, Rung
 from schemas.limits import MAX_TIME
@@ -90,6 +91,7 @@ def mark(state: State, event: e.Mark, out: Outbox) -> Reason:
     state.time, state.mark = event.time, event.mark
     state.called_down.clear()
     _apply(state, out, BEFORE_MARKET)
+    facts.forget_profiles(state)
     facts.activate(state, event.market)
     _apply(state, out, AFTER_MARKET)
     settlement.expiries_due(state, out)
@@ -192,7 +194,8 @@ def _tell_deficit(state: State, out: Outbox, account: int) -> None:
 
 
 def _done(state: State, out: Outbox) -> None:
-    accounts = np.flatnonzero((state.accounts.owned == 1) & (state.accounts.status == 0))[16:]
+    accounts = np.flatnonzero((state.accounts.owned == 1) & (state.accounts.status != UNOPENED))
+    accounts = accounts[accounts >= FIRST_ACCOUNT]
     rung, m = state.accounts.rung[accounts], state.margins
     out.emit(
         MarkDone(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ledger.outbox import Outbox
 from ledger.state import Life, Order, State
 from schemas import events as e
@@ -34,31 +36,43 @@ def _bad_order(quantity: int, price: int) -> Reason:
     return Reason.NONE
 
 
+_ENDED: Final[dict[int, Reason]] = {
+    Life.HALTED: Reason.INSTRUMENT_HALTED,
+    Life.DELISTED: Reason.INSTRUMENT_DELISTED,
+    Life.EXPIRED: Reason.INSTRUMENT_EXPIRED,
+    Life.SETTLED: Reason.INSTRUMENT_EXPIRED,
+}
+
+
+def _may_add(state: State, account: int, instrument: int, quantity: int) -> Reason:
+    """Why an order of this size may not rest where a smaller one, or none, did."""
+    if state.accounts.status[account] == AccountStatus.CLOSED:
+        return Reason.ACCOUNT_CLOSED
+    if state.accounts.status[account] == AccountStatus.FROZEN:
+        return Reason.ACCOUNT_FROZEN
+    life = int(state.life[instrument])
+    if life in _ENDED:
+        return _ENDED[life]
+    if raises_risk(state, account, instrument, quantity):
+        if life == Life.REDUCE_ONLY:
+            return Reason.INSTRUMENT_REDUCE_ONLY
+        if state.accounts.rung[account] != Rung.HEALTHY:
+            return Reason.ORDER_RAISES_RISK
+    return Reason.NONE
+
+
 def order_opened(state: State, event: e.OrderOpened, out: Outbox) -> Reason:
     """An order rests at a venue. An account under its initial margin may only reduce."""
     if not state.exists(event.account):
         return Reason.UNKNOWN_ACCOUNT
-    if state.accounts.status[event.account] == AccountStatus.CLOSED:
-        return Reason.ACCOUNT_CLOSED
-    if state.accounts.status[event.account] == AccountStatus.FROZEN:
-        return Reason.ACCOUNT_FROZEN
     if event.instrument not in state.facts.instruments or state.life[event.instrument] == Life.UNLISTED:
         return Reason.UNKNOWN_INSTRUMENT
-    if state.life[event.instrument] == Life.HALTED:
-        return Reason.INSTRUMENT_HALTED
-    if state.life[event.instrument] == Life.DELISTED:
-        return Reason.INSTRUMENT_DELISTED
-    if state.life[event.instrument] in (Life.EXPIRED, Life.SETTLED):
-        return Reason.INSTRUMENT_EXPIRED
     if reason := _bad_order(event.quantity, event.price):
         return reason
     if event.order in state.orders.get(event.account, {}):
         return Reason.ORDER_EXISTS
-    raising = raises_risk(state, event.account, event.instrument, event.quantity)
-    if raising and state.life[event.instrument] == Life.REDUCE_ONLY:
-        return Reason.INSTRUMENT_REDUCE_ONLY
-    if raising and state.accounts.rung[event.account] != Rung.HEALTHY:
-        return Reason.ORDER_RAISES_RISK
+    if reason := _may_add(state, event.account, event.instrument, event.quantity):
+        return reason
     state.orders.setdefault(event.account, {})[event.order] = Order(event.instrument, event.quantity, event.price)
     state.order_tables = None
     out.touched.append(event.account)
@@ -78,6 +92,10 @@ def order_changed(state: State, event: e.OrderChanged, out: Outbox) -> Reason:
         return reason
     if (event.quantity > 0) != (order.quantity > 0):
         return Reason.QUANTITY_OUT_OF_RANGE
+    if abs(event.quantity) > abs(order.quantity) and (
+        reason := _may_add(state, event.account, order.instrument, event.quantity)
+    ):
+        return reason
     order.quantity, order.price = event.quantity, event.price
     state.order_tables = None
     out.touched.append(event.account)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ledger.facts import profile_tables
 from ledger.outbox import Outbox
 from ledger.schedule import schedule
 from ledger.state import UNOPENED, Life, State, room_for_account, room_for_instrument
@@ -53,7 +54,10 @@ def underlying_listed(state: State, event: e.UnderlyingListed, out: Outbox) -> R
         return Reason.UNDERLYING_EXISTS
     if not 0 < event.lowest < event.highest <= MAX_ASSET_PRICE:
         return Reason.PRICE_OUT_OF_RANGE
+    if any(event.symbol == listed.symbol for listed in state.facts.underlyings.values()):
+        return Reason.UNDERLYING_EXISTS  # profiles name underlyings by symbol
     state.facts.underlyings[event.underlying] = event
+    state.profiles = profile_tables(state)
     return Reason.NONE
 
 
@@ -102,6 +106,8 @@ def instrument_listed(state: State, event: e.InstrumentListed, out: Outbox) -> R
         or not 0 < event.price_scale <= MICRO
     ):
         return Reason.VALUE_OUT_OF_RANGE
+    if event.lot_size * facts.underlyings[event.underlying].highest > MAX_VALUE * UNDERLYING_UNITS:
+        return Reason.VALUE_OUT_OF_RANGE
     if not 0 <= event.contract_value <= MAX_VALUE or MICRO % event.price_scale:
         return Reason.VALUE_OUT_OF_RANGE
     if not 0 <= event.strike <= MAX_PRICE:
@@ -148,13 +154,15 @@ def instrument_status_changed(state: State, event: e.InstrumentStatusChanged, ou
         return Reason.INSTRUMENT_DELISTED
     if not 0 <= event.effective <= MAX_TIME:
         return Reason.TIME_OUT_OF_RANGE
+    if event.effective < state.facts.instruments[event.instrument].effective:
+        return Reason.TIME_OUT_OF_RANGE
     schedule(state, event, event.effective)
     return Reason.NONE
 
 
 def status_due(state: State, event: e.InstrumentStatusChanged, out: Outbox) -> None:
     """An instrument's new status takes effect, unless it ended meanwhile."""
-    if state.life[event.instrument] in (Life.OPEN, Life.HALTED, Life.REDUCE_ONLY, Life.UNLISTED):
+    if state.life[event.instrument] in (Life.OPEN, Life.HALTED, Life.REDUCE_ONLY):
         state.life[event.instrument] = int(InstrumentStatus(event.status))
 
 

@@ -8,16 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ledger.legs import find, funding_due
-from ledger.outbox import Outbox, post
+from ledger.outbox import Outbox, can_take, post
 from ledger.schedule import schedule
 from ledger.state import Life, Pool, State
+from risk.kernel import kernel
 from risk.tables import I64Array, Market
 from risk.valuation import contract_value
 from schemas import events as e
 from schemas.chart import House
-from risk.kernel import kernel
+from schemas.events import EVENTS
 from schemas.kinds import Kind, Payoff, PostingKind, Reason, Right, Settling, Style
-from schemas.limits import FUNDING_SCALE, MAX_PRICE, MAX_TIME, MAX_VALUE
+from schemas.limits import FUNDING_SCALE, MAX_PRICE, MAX_TIME, MAX_VALUE, MICRO
 from schemas.outcomes import OUTCOMES, FundingIndexed, PositionSettled
 
 VARIATION: Final = 0
@@ -119,14 +120,24 @@ def settlement_price(state: State, event: e.SettlementPrice, out: Outbox) -> Rea
         return Reason.UNKNOWN_UNDERLYING
     if event.instrument and event.instrument not in state.facts.instruments:
         return Reason.UNKNOWN_INSTRUMENT
-    if event.instrument and state.facts.instruments[event.instrument].underlying != event.underlying:
-        return Reason.INSTRUMENT_INCONSISTENT
-    if event.instrument and state.life[event.instrument] == Life.SETTLED:
-        return Reason.INSTRUMENT_EXPIRED
-    if not event.instrument and not event.expiry:
+    series = (event.underlying, event.expiry)
+    if event.instrument:
+        listed = state.facts.instruments[event.instrument]
+        if (listed.underlying, listed.expiry) != series:
+            return Reason.INSTRUMENT_INCONSISTENT
+    meant = _meant(state, event)
+    if not meant:
         return Reason.UNKNOWN_INSTRUMENT
+    if all(state.life[number] == Life.SETTLED for number in meant):
+        return Reason.INSTRUMENT_EXPIRED
     if not 1 <= event.price <= MAX_PRICE:
         return Reason.PRICE_OUT_OF_RANGE
+    bounds = state.facts.underlyings[event.underlying]
+    for number in meant:
+        # A variation price may be an option's premium, so only a final one must reach the lower bound.
+        dollars = event.price * MICRO // state.facts.instruments[number].price_scale
+        if dollars > bounds.highest or (event.final and dollars < bounds.lowest):
+            return Reason.ORACLE_OUT_OF_BOUNDS
     if not event.sources or event.window_start > event.window_end or event.window_end > event.effective:
         return Reason.VALUE_OUT_OF_RANGE
     if not 0 <= event.effective <= MAX_TIME:
@@ -135,17 +146,25 @@ def settlement_price(state: State, event: e.SettlementPrice, out: Outbox) -> Rea
     return Reason.NONE
 
 
+def _meant(state: State, event: e.SettlementPrice) -> list[int]:
+    """The instruments a settlement price is for, lowest first."""
+    if event.instrument:
+        return [event.instrument]
+    return [
+        number
+        for number, listed in sorted(state.facts.instruments.items())
+        if listed.expiry and (listed.underlying, listed.expiry) == (event.underlying, event.expiry)
+    ]
+
+
 def settlement_due(state: State, event: e.SettlementPrice, out: Outbox) -> None:
     """A settlement price takes effect: final ones are kept for the expiry, others move variation now."""
     if event.final:
         state.facts.settlements[(event.underlying, event.expiry, event.instrument)] = event.price
         return
-    for number, listed in sorted(state.facts.instruments.items()):
-        meant = number == event.instrument or (
-            not event.instrument and listed.underlying == event.underlying and listed.expiry == event.expiry
-        )
+    for number in _meant(state, event):
         alive = state.life[number] in (Life.OPEN, Life.HALTED, Life.REDUCE_ONLY, Life.DELISTED)
-        if meant and alive and listed.settling == Settling.SETTLED_TO_MARKET:
+        if alive and state.facts.instruments[number].settling == Settling.SETTLED_TO_MARKET:
             settle(state, out, number, event.price, VARIATION)
 
 
@@ -170,18 +189,24 @@ def expiries_due(state: State, out: Outbox) -> None:
             settle(state, out, number, max(0, payoff), EXERCISE if listed.style == Style.PREMIUM else CLOSE)
         state.life[number] = Life.SETTLED
         facts.settlements.pop((listed.underlying, listed.expiry, number), None)
-    for underlying, expiry, instrument in list(facts.settlements):
-        if instrument == 0 and all(
-            state.life[number] == Life.SETTLED
-            for number, listed in facts.instruments.items()
-            if (listed.underlying, listed.expiry) == (underlying, expiry)
-        ):
-            del facts.settlements[(underlying, expiry, 0)]
-            facts.forwards.pop((underlying, expiry), None)
-            facts.volatilities.pop((underlying, expiry), None)
-            buckets = facts.buckets[underlying]
-            if expiry in buckets:
-                buckets[buckets.index(expiry)] = -1
+    _retire_expiries(state)
+
+
+def _retire_expiries(state: State) -> None:
+    """Forget the expiries whose every instrument is settled; their buckets are free for others."""
+    facts = state.facts
+    alive = {
+        (listed.underlying, listed.expiry)
+        for number, listed in facts.instruments.items()
+        if state.life[number] != Life.SETTLED
+    }
+    for underlying, buckets in facts.buckets.items():
+        for at, expiry in enumerate(buckets):
+            if expiry > 0 and (underlying, expiry) not in alive:
+                buckets[at] = -1
+                facts.forwards.pop((underlying, expiry), None)
+                facts.volatilities.pop((underlying, expiry), None)
+                facts.settlements.pop((underlying, expiry, 0), None)
 
 
 def settle(state: State, out: Outbox, instrument: int, price: int, mode: int) -> None:
@@ -244,6 +269,10 @@ def funding_indexed(state: State, event: e.FundingRate, out: Outbox) -> None:
     else:
         lot = int(m.mark[i]) * int(m.tick_value[i])
     step = event.rate * lot * FUNDING_SCALE // 10**9
+    if abs(int(m.funding[i]) + step) > MAX_VALUE:
+        if state.shard == 0:
+            out.reject(EVENTS.by_class[e.FundingRate].template, Reason.VALUE_OUT_OF_RANGE)
+        return
     m.funding[i] += step
     if state.shard == 0:
         out.emit(FundingIndexed(index=out.index, instrument=i, step=step, cumulative=int(m.funding[i])))
@@ -257,7 +286,8 @@ def fee_charged(state: State, event: e.FeeCharged, out: Outbox) -> Reason:
         return Reason.AMOUNT_NOT_POSITIVE
     if not 0 <= event.effective <= MAX_TIME:
         return Reason.TIME_OUT_OF_RANGE
-    if int(state.accounts.fees_due[event.account]) + event.amount > MAX_VALUE:
+    due = int(state.accounts.fees_due[event.account]) + event.amount
+    if due > MAX_VALUE or not can_take(state, event.account, 0, -due) or not can_take(state, int(House.FEES), 0, due):
         return Reason.BALANCE_LIMIT
     state.accounts.fees_due[event.account] += event.amount
     out.touched.append(event.account)

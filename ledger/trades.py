@@ -12,7 +12,7 @@ from ledger.outbox import Outbox
 from ledger.state import State, room_for_positions
 from schemas.events import EVENTS, Trade, TradeReversed
 from schemas.kinds import LegKind, Parameter, Reason
-from schemas.limits import MAX_CHAIN
+from schemas.limits import MAX_CHAIN, MAX_QUANTITY
 from schemas.outcomes import OUTCOMES, LegPosted, Rejected
 from schemas.wire import Rows, Run
 
@@ -115,6 +115,8 @@ def post_one(
     price: int,
 ) -> Reason:
     """Post one trade without fees that the clearinghouse itself brought about; returns why it was refused, or NONE."""
+    if not 0 < quantity <= MAX_QUANTITY:
+        return Reason.QUANTITY_OUT_OF_RANGE
     rows = np.zeros(1, _TRADE)
     rows["instrument"], rows["buyer"], rows["seller"] = instrument, buyer, seller
     rows["quantity"], rows["price"] = quantity, price
