@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from statistics import median
 from time import perf_counter
 from typing import Any, Final
@@ -127,7 +128,7 @@ def sparse(holdings: Holdings, width: int, profiles: Profiles) -> tuple[scipy.sp
 def in_slices(matrix: scipy.sparse.csr_array, dense: I64Array, pool: ThreadPoolExecutor) -> None:
     """The sparse product cut over the threads, as scipy itself does not."""
     cuts = np.linspace(0, matrix.shape[0], THREADS + 1).astype(int)
-    list(pool.map(lambda cut: matrix[cut[0] : cut[1]] @ dense, zip(cuts[:-1], cuts[1:], strict=True)))
+    list(pool.map(lambda cut: matrix[cut[0] : cut[1]] @ dense, pairwise(cuts)))
 
 
 def run(accounts: int = 100_000, width: int = 256) -> list[dict[str, Any]]:

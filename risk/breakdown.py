@@ -1,7 +1,7 @@
 """Margin taken apart for people: every figure of one account with what it is made of.
 
-It is also the second way: plain Python integers and fractions, written from the definitions in docs/design.md and not from
-the kernel, so the two check each other.
+It is also the second way: plain Python integers and fractions, written from the definitions in docs/design.md and not
+from the kernel, so the two check each other.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class AssetPart:
 
 @dataclass(frozen=True, slots=True)
 class PositionPart:
-    """A position in equity: `value` and `cost` in smallest settlement units; `worth` (profit, or a premium style option's
-    value), the part of it `counted`, and `funding` in micro-dollars."""
+    """A position in equity: `value` and `cost` in smallest settlement units; `worth` (profit, or a premium style
+    option's value), the part of it `counted`, and `funding` in micro-dollars."""
 
     instrument: int
     quantity: int
@@ -57,8 +57,8 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class OrderPart:
-    """An open order as if it were filled: `slippage` and the `size` of what it is a part of in micro-dollars, `losses` by
-    scenario with the slippage."""
+    """An open order as if it were filled: `slippage` and the `size` of what it is a part of in micro-dollars, `losses`
+    by scenario with the slippage."""
 
     instrument: int
     quantity: int
@@ -177,8 +177,8 @@ def _position(market: Market, i: int, quantity: int, cost: int, index: int, gain
 
 
 def _slippage(market: Market, i: int, quantity: int, price: int, gain: int) -> tuple[int, int]:
-    """Micro-dollars lost when an order is filled at its price, rounded up: against the mark, and a coin's haircut. And the
-    size of what that was reckoned from."""
+    """Micro-dollars lost when an order is filled at its price, rounded up: against the mark, and a coin's haircut. And
+    the size of what that was reckoned from."""
     now = _worth(market, i, quantity, int(market.mark[i]))
     asset = int(market.settlement[i])
     won = _dollars(market, asset, now - _worth(market, i, quantity, price))
@@ -228,8 +228,8 @@ def _sign(interval: _Interval) -> int:
 def _credits(
     profiles: Profiles, profile: int, deltas: dict[int, tuple[int, int]], scans: dict[int, int]
 ) -> tuple[CreditPart, ...]:
-    """The credits by pair in priority order. `deltas` are (lowest, highest) net dollar deltas by underlying, `scans` their
-    scan risk at the least."""
+    """The credits by pair in priority order. `deltas` are (lowest, highest) net dollar deltas by underlying, `scans`
+    their scan risk at the least."""
     left = {key: _Interval(low, high, max(low, -high, 0), max(high, -low)) for key, (low, high) in deltas.items()}
     parts = []
     start = int(profiles.credit_start[profile])
@@ -252,7 +252,7 @@ def _credits(
 
 
 def _used(side: _Interval, other: _Interval, surely: bool) -> _Interval:
-    """What is left of a side after a pair: certainly less where the signs are opposite, perhaps less where they may be."""
+    """What is left of a side after a pair: surely less where the signs are opposite, perhaps less where they may be."""
     left_low = max(side.left_low - other.left_high, 0)
     left_high = max(side.left_high - other.left_low, 0) if surely else side.left_high
     return _Interval(side.low, side.high, left_low, left_high)
@@ -271,9 +271,9 @@ def _minimum(
     return sum(ceil(short) for short in shorts.values())
 
 
-def _requirement(scan: int, basis: int, credits: tuple[CreditPart, ...], minimum: int) -> Requirement:
-    total = max(scan + basis - sum(part.credit for part in credits), minimum)
-    return Requirement(scan, basis, credits, minimum, total)
+def _requirement(scan: int, basis: int, pairs: tuple[CreditPart, ...], minimum: int) -> Requirement:
+    total = max(scan + basis - sum(part.credit for part in pairs), minimum)
+    return Requirement(scan, basis, pairs, minimum, total)
 
 
 class _Portfolio:
@@ -320,6 +320,9 @@ class _Portfolio:
         if count and not self.width:
             self.valued = False
 
+    def _unscanned(self, i: int) -> bool:
+        return bool(self.netting == Netting.POSITION and self.market.kind[i] == Kind.SPOT)
+
     def _row(self, i: int) -> list[int]:
         """The risk array in force, or the last one there was, or zeros."""
         first = int(self.profiles.offset[self.profile]) + i * self.width
@@ -336,19 +339,21 @@ class _Portfolio:
         if not quantity or not self.width:
             return
         # where coins are not scanned (position netting) an order for coins costs its slippage only
-        unscanned = self.netting == Netting.POSITION and self.market.kind[i] == Kind.SPOT
+        unscanned = self._unscanned(i)
         if not self.market.marked[i] or not (unscanned or self.profiles.has_row[self.profile, i]):
             self.valued = False
             return
         row = [0] * self.width if unscanned else self._row(i)
-        self.valued &= _fits(self.market, i, quantity, price) and _fits(self.market, i, quantity, int(self.market.mark[i]))
+        self.valued &= _fits(self.market, i, quantity, price)
+        self.valued &= _fits(self.market, i, quantity, int(self.market.mark[i]))
         slippage, size = _slippage(self.market, i, quantity, price, gain)
         losses = tuple(quantity * loss + slippage * FINE for loss in row)
         self.orders.append(OrderPart(i, quantity, price, slippage, size, losses, quantity * int(self.market.delta[i])))
 
-    def keys(self) -> list[int]:
+    def groups(self) -> list[int]:
         """The netting groups, lowest first."""
-        return sorted({_key(self.netting, self.market, move.instrument) for move in (*self.legs, *self.orders)})
+        moves: list[Leg | OrderPart] = [*self.legs, *self.orders]
+        return sorted({_key(self.netting, self.market, move.instrument) for move in moves})
 
     def legs_of(self, key: int) -> list[Leg]:
         return [leg for leg in self.legs if _key(self.netting, self.market, leg.instrument) == key]
@@ -381,14 +386,14 @@ class _Portfolio:
         """The requirement when exactly these orders (by place) have been filled."""
         filled = [order for place, order in enumerate(self.orders) if place in fills]
         scans, deltas, basis = {}, {}, 0
-        for key in self.keys():
+        for key in self.groups():
             mine = [order for order in filled if _key(self.netting, self.market, order.instrument) == key]
-            as_legs = [Leg(order.instrument, order.quantity, None, order.losses, order.delta) for order in mine]
-            legs = self.legs_of(key) + as_legs
-            scans[key] = max(0, *_total([leg.losses for leg in legs], self.width))
-            net = sum(leg.delta for leg in legs)
+            as_legs: list[Leg] = [Leg(order.instrument, order.quantity, None, order.losses, order.delta) for order in mine]
+            after = self.legs_of(key) + as_legs
+            scans[key] = max(0, *_total([leg.losses for leg in after], self.width))
+            net = sum(leg.delta for leg in after)
             deltas[key] = (net, net)
-            basis += self._basis(key, legs)
+            basis += self._basis(key, after)
         held = self.held()
         for order in filled:
             held[order.instrument] = held.get(order.instrument, 0) + order.quantity
@@ -397,7 +402,7 @@ class _Portfolio:
     def at_most(self) -> Requirement:
         """The least figure that is known to be no less than the requirement after any of the orders' fills."""
         high, low, deltas, basis = {}, {}, {}, 0
-        for key in self.keys():
+        for key in self.groups():
             legs, orders = self.legs_of(key), self.orders_of(key)
             base = _total([leg.losses for leg in legs], self.width)
             costs = [sum(max(order.losses[k], 0) for order in orders) for k in range(self.width)]
@@ -422,7 +427,7 @@ class _Portfolio:
             losses = deltas = shorts = 0
             for move in moves:
                 i, lots = move.instrument, abs(move.quantity)
-                unscanned = self.netting == Netting.POSITION and self.market.kind[i] == Kind.SPOT
+                unscanned = isinstance(move, OrderPart) and self._unscanned(i)
                 losses += 0 if unscanned else lots * int(self.profiles.largest[self.profile, i])
                 deltas += abs(move.delta)
                 charged = self.profiles.short_option[self.profile, self.market.underlying[i]] > 0
@@ -446,7 +451,7 @@ def breakdown(account: int, holdings: Holdings, market: Market, profiles: Profil
     """One account's margin with everything it is made of. The same figures as `risk.requirement.margin_accounts`."""
     portfolio = _Portfolio(account, holdings, market, profiles)
     profile, fees = portfolio.profile, int(holdings.fees_due[account])
-    groups = tuple(portfolio.group(key) for key in portfolio.keys())
+    groups = tuple(portfolio.group(key) for key in portfolio.groups())
     required, bound = portfolio.after(()), portfolio.at_most()
     equity = sum(part.counted for part in portfolio.assets) - fees
     equity += sum(part.counted + part.funding for part in portfolio.positions)

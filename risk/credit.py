@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -29,51 +29,50 @@ SCAN_HIGH: Final = 7
 """the largest over all fills"""
 SCAN_LOW: Final = 8
 """at least this over all fills"""
-LONG: Final = 9
-"""sum of the expiries that lean long"""
-SHORT: Final = 10
-LONG_HIGH: Final = 11
-"""the largest over all fills"""
-SHORT_HIGH: Final = 12
-SIGN: Final = 13
+SIGN: Final = 9
 """of the net delta; 0: zero, or not the same for all fills"""
-SIZE: Final = 14
+SIZE: Final = 10
 """largest |net delta| over all fills"""
-LEFT_LOW: Final = 15
+LEFT_LOW: Final = 11
 """|net delta| that no pair has used yet: at least"""
-LEFT_HIGH: Final = 16
+LEFT_HIGH: Final = 12
 """and at most"""
-SHORTED: Final = 17
+SHORTED: Final = 13
 """underlying value of the short options, micro-dollars"""
-SHORTED_HIGH: Final = 18
+SHORTED_HIGH: Final = 14
 """the largest over all fills"""
-COLUMNS: Final = 19
+COLUMNS: Final = 15
+
+_int: Any = np.int64
+
+_SURELY_MORE: Final = 1.0 - 1e-12
+"""A float product and quotient are closer than this to the exact one."""
 
 
 @kernel
 def proportion(amount: int, part: int, whole: int) -> int:
     """floor(amount x part / whole) for 0 <= amount < 2^62 and 0 <= part <= whole < 2^62, whole > 0: exact.
 
-    The product has up to 124 bits and is kept in two words. A float quotient, held low on purpose, is refined once; whole
-    subtractions then mend the rest, so the answer does not depend on how the machine rounds.
+    The product has up to 124 bits and is kept in two words. A float quotient, held low on purpose, is refined once;
+    whole subtractions then mend the rest, so the answer does not depend on how the machine rounds.
     """
     if amount < 1 << 31 and part < 1 << 31:
         return (amount * part) // whole
     share = np.float64(part) / np.float64(whole)
-    quotient = np.uint64(max(np.int64(np.float64(amount) * share) - 4096, 0))
+    quotient = np.uint64(max(_int(np.float64(amount) * share) - 4096, 0))
     divisor = np.uint64(whole)
     high, low = _product(np.uint64(amount), np.uint64(part))
     taken_high, taken_low = _product(quotient, divisor)
     rest_low = low - taken_low
     rest_high = high - taken_high - np.uint64(low < taken_low)
     rest = np.float64(rest_high) * 18446744073709551616.0 + np.float64(rest_low)
-    step = np.uint64(max(np.int64(rest / np.float64(whole)) - 1, 0))
+    step = np.uint64(max(_int(rest / np.float64(whole)) - 1, 0))
     quotient += step
     rest_low -= step * divisor
     while rest_low >= divisor:
         rest_low -= divisor
         quotient += np.uint64(1)
-    return np.int64(quotient)  # type: ignore[return-value]
+    return _int(quotient)  # type: ignore[no-any-return]
 
 
 @kernel
@@ -89,7 +88,7 @@ def _product(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
 
 
 @kernel
-def credits(
+def credit_of(
     underlying_a: I32Array,
     underlying_b: I32Array,
     rates: I64Array,
@@ -100,10 +99,11 @@ def credits(
 ) -> int:
     """The credits of an account's legs, 2^-ARRAY_EXPONENT micro-dollars; with `fills` never more than after any fills.
 
-    The pairs come in priority order. Two underlyings whose net deltas have opposite signs hedge n = the smaller of what is
-    left of both, which is then used up; each side gives rate x min(n x scan range, scan risk x n / |net delta|), rounded
-    down. With `fills` every figure is an interval over all fills, and the credit is its lower end: a net delta that may be
-    zero or have either sign gives nothing and may still use up the other's.
+    The pairs come in priority order. Two underlyings whose net deltas have opposite signs hedge n = the smaller of what
+    is left of both, which is then used up; each side gives rate x min(n x scan range, scan risk x n / |net delta|),
+    rounded down (SPAN's weighted price risk, method SCANRANGE_CAP). With `fills` every figure is an interval over all
+    fills, and the credit is its lower end: a net delta that may be zero or have either sign gives nothing and may still
+    use up the other's.
 
     `group` is by underlying (-1: none); `groups` [groups, COLUMNS] needs DELTA and SCAN, with `fills` SOLD, BOUGHT and
     SCAN_LOW.
@@ -119,7 +119,7 @@ def credits(
         groups[g, SIGN] = 1 if low > 0 else (-1 if high < 0 else 0)
     total = 0
     for pair in range(rates.shape[0]):
-        a, b = np.int64(group[underlying_a[pair]]), np.int64(group[underlying_b[pair]])
+        a, b = _int(group[underlying_a[pair]]), _int(group[underlying_b[pair]])
         if a < 0 or b < 0:
             continue
         signs = groups[a, SIGN] * groups[b, SIGN]
@@ -144,4 +144,7 @@ def credits(
 def _risk(groups: I64Array, g: int, hedged: int, scan_range: I64Array, scan: int) -> int:
     """The price risk of this much of a group's net delta: at most its share of the scan risk."""
     price: int = part_down(hedged, scan_range[groups[g, KEY]])
+    share = np.float64(groups[g, scan]) * np.float64(hedged) / np.float64(groups[g, SIZE])
+    if share * _SURELY_MORE - 1.0 > np.float64(price):
+        return price
     return min(price, proportion(groups[g, scan], hedged, groups[g, SIZE]))

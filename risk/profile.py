@@ -1,6 +1,6 @@
 """Margin profiles: the TOML text that says how an account is margined, read strictly into plain numbers.
 
-Rates are decimals in the text ("0.15" or 0.15) and whole basis points here; what is not a whole number of them is refused.
+Rates are decimals in the text ("0.15" or 0.15) and basis points here; what is not a whole number of them is refused.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ MAX_TEXT: Final = 1 << 15
 DEFAULT: Final = "default"
 """the underlying whose numbers hold for those that are not named"""
 _MISSING: Final = object()
+_MANY: Final = 10**12
 _DECIMAL: Final = re.compile(r"\d{1,9}(\.\d{1,9})?")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _SYMBOL: Final = re.compile(r"[!-~]{1,8}")
@@ -280,7 +281,7 @@ def _value(table: Table, path: str, key: str, default: object = _MISSING) -> Any
 def _text(table: Table, path: str, key: str, most: int = 64) -> str:
     value = _value(table, path, key)
     if not isinstance(value, str):
-        raise ProfileError(Fault.WRONG_TYPE, _at(path, key), f"{value!r} is not a string")
+        raise ProfileError(Fault.WRONG_TYPE, _at(path, key), f"{type(value).__name__} is not a string")
     if not 0 < len(value) <= most:
         raise ProfileError(Fault.OUT_OF_RANGE, _at(path, key), f"{len(value)} characters, 1 to {most} are allowed")
     return value
@@ -317,14 +318,14 @@ def _table(table: Table, path: str, key: str) -> Table:
 def _flag(table: Table, path: str, key: str) -> bool:
     value = _value(table, path, key, False)
     if not isinstance(value, bool):
-        raise ProfileError(Fault.WRONG_TYPE, _at(path, key), f"{value!r} is not true or false")
+        raise ProfileError(Fault.WRONG_TYPE, _at(path, key), f"{type(value).__name__} is not true or false")
     return value
 
 
 def _whole(table: Table, path: str, key: str, low: int, high: int) -> int:
     value = _value(table, path, key)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ProfileError(Fault.WRONG_TYPE, _at(path, key), f"{value!r} is not a whole number")
+        raise ProfileError(Fault.WRONG_TYPE, _at(path, key), f"{type(value).__name__} is not a whole number")
     if not low <= value <= high:
         raise ProfileError(Fault.OUT_OF_RANGE, _at(path, key), f"not in {low} ... {high}")
     return value
@@ -334,11 +335,14 @@ def _decimal(value: object, path: str) -> Decimal:
     """A number or a string of digits, exactly; at most 28 digits, so that arithmetic with it stays exact."""
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         return Decimal(value)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**12:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ProfileError(Fault.WRONG_TYPE, path, f"{type(value).__name__} is not a decimal number")
+    if isinstance(value, int):
+        if abs(value) >= _MANY:
+            raise ProfileError(Fault.OUT_OF_RANGE, path, "not a number of a usual size")
         return Decimal(value)
-    if not isinstance(value, Decimal):
-        raise ProfileError(Fault.WRONG_TYPE, path, f"{value!r:.40} is not a decimal number")
-    if not value.is_finite() or abs(value) >= 10**12:
+    # abs() rounds to the context's precision and may overflow; copy_abs() and comparisons do not
+    if not value.is_finite() or value.copy_abs() >= _MANY:
         raise ProfileError(Fault.OUT_OF_RANGE, path, "not a number of a usual size")
     exponent = value.as_tuple().exponent
     if not isinstance(exponent, int) or exponent < -12:

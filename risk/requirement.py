@@ -1,12 +1,12 @@
 """What accounts own and what they must own: equity, maintenance, buffer and initial margin in exact int64 arithmetic.
 
-Sums are in 2^-ARRAY_EXPONENT micro-dollars and turned into micro-dollars once, at the end. Float64 is used for one thing:
-to estimate whether a sum could pass its bound before any of it is trusted.
+Sums are in 2^-ARRAY_EXPONENT micro-dollars and turned into micro-dollars once, at the end. Float64 is used for one
+thing: to estimate whether a sum could pass its bound before any of it is trusted.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -16,24 +16,20 @@ from risk.credit import (
     DELTA,
     KEY,
     LEG,
-    LONG,
-    LONG_HIGH,
     ORDER,
     SCAN,
     SCAN_HIGH,
     SCAN_LOW,
-    SHORT,
-    SHORT_HIGH,
     SHORTED,
     SHORTED_HIGH,
     SOLD,
-    credits,
+    credit_of,
 )
 from risk.kernel import kernel
 from risk.profile import Netting
 from risk.tables import Holdings, I32Array, I64Array, Margins, Market, Profiles
 from risk.valuation import INVERSE, asset_value, contract_value, part_down, part_up
-from risk.vectors import add, add_fills, first, largest, load, smallest
+from risk.vectors import add, add_fills, first, largest, load
 from schemas.compiled import inlined
 from schemas.kinds import Kind, Reason, Style
 from schemas.limits import (
@@ -47,6 +43,9 @@ from schemas.limits import (
     MAX_UNDERLYINGS,
     MAX_VALUE,
 )
+
+_int: Any = np.int64
+_index: Any = np.uint32  # numbers of rows: never negative, which spares the kernel a test at every use
 
 UNPAYABLE: Final = MAX_EXPOSURE >> ARRAY_EXPONENT
 """Micro-dollars: the requirement of an account whose figures pass their bounds."""
@@ -66,13 +65,12 @@ _NONE: Final = int(Reason.NONE)
 _BOUND: Final = int(Reason.RISK_BOUND_EXCEEDED)
 _NO_ARRAY: Final = int(Reason.NO_RISK_ARRAY)
 
-# Columns of `legs` and of `orders`; the first four are the same in both.
+# Columns of `legs` and of `orders`, which have one more.
 _ROW: Final = 0
 _LOTS: Final = 1
 _NEXT: Final = 2
 _CELL: Final = 3
-_GROUP: Final = 4
-_SLIPPAGE: Final = 5
+_SLIPPAGE: Final = 4
 
 # Rows of `vectors`.
 _HIGH: Final = 0
@@ -84,16 +82,16 @@ class Scratch(NamedTuple):
     """Working memory of one call of `margin_accounts`; every thread brings its own. Each call leaves it clean."""
 
     vectors: I64Array
-    """[2 + MAX_UNDERLYINGS, MAX_SCENARIOS] losses of a group after the worst and after the best fills of its orders, then
-    of each group's legs"""
+    """[2 + MAX_UNDERLYINGS, MAX_SCENARIOS] losses of a group after the worst and after the best fills of its orders,
+    then of each group's legs"""
     group: I32Array
     """[instruments or underlyings] the account's group of each, -1: none"""
     sold: I64Array
     """[instruments] lots of options that open orders sell, not above zero"""
     legs: I64Array
-    """[instruments + assets, 6] positions and collateral: row, lots, next leg of the group, cell, group"""
+    """[instruments + assets, 4] positions and collateral: row, lots, next leg of the group, cell"""
     orders: I64Array
-    """[orders, 6] the same of open orders, and slippage"""
+    """[orders, 5] the same of open orders, and slippage"""
     groups: I64Array
     """[instruments or underlyings, COLUMNS] see risk.credit"""
     cells: I64Array
@@ -107,8 +105,8 @@ def scratch(instruments: int, orders: int) -> Scratch:
         vectors=np.zeros((_LEGS + MAX_UNDERLYINGS, MAX_SCENARIOS), np.int64),
         group=np.full(keys, -1, np.int32),
         sold=np.zeros(instruments, np.int64),
-        legs=np.zeros((instruments + MAX_ASSETS, 6), np.int64),
-        orders=np.zeros((orders, 6), np.int64),
+        legs=np.zeros((instruments + MAX_ASSETS, 4), np.int64),
+        orders=np.zeros((orders, 5), np.int64),
         groups=np.zeros((keys, COLUMNS), np.int64),
         cells=np.zeros((MAX_UNDERLYINGS * MAX_EXPIRIES, 3), np.int64),
     )
@@ -136,8 +134,8 @@ def _size(amount: int, price: int, scale: int) -> float:
 def _unsafe(payoff: int, quantity: int, price: int, tick_value: int, contract: int) -> bool:
     """Whether a product in `contract_value` may pass its bound."""
     if payoff == INVERSE:
-        return abs(np.float64(quantity)) * np.float64(contract) >= _MAX_EXPOSURE
-    return abs(np.float64(quantity)) * np.float64(price) * np.float64(tick_value) >= _MAX_VALUE
+        return bool(abs(np.float64(quantity)) * np.float64(contract) >= _MAX_EXPOSURE)
+    return bool(abs(np.float64(quantity)) * np.float64(price) * np.float64(tick_value) >= _MAX_VALUE)
 
 
 @inlined
@@ -170,10 +168,10 @@ def _position(p: int, i: int, holdings: Holdings, market: Market, gain: int) -> 
     """What position p in instrument i adds to equity, and its size (infinite where a product may wrap)."""
     quantity, payoff, mark = holdings.quantity[p], market.payoff[i], market.mark[i]
     tick_value, contract = market.tick_value[i], market.contract_value[i]
-    asset = np.uint32(market.settlement[i])
+    asset = _index(market.settlement[i])
     price, scale = market.asset_price[asset], market.asset_scale[asset]
     # FUTURES is 0 and PREMIUM 1; a product, as both come in an order that no processor foretells
-    margined = _PREMIUM - np.int64(market.style[i])
+    margined = _PREMIUM - _int(market.style[i])
     worth = contract_value(payoff, quantity, mark, tick_value, contract) - holdings.cost[p] * margined
     size = _size(worth, price, scale)
     equity = _dollars(worth, price, scale)
@@ -191,7 +189,7 @@ def _position(p: int, i: int, holdings: Holdings, market: Market, gain: int) -> 
 
 @inlined
 def _collateral(amount: int, haircut: int, lot_size: int) -> int:
-    """Lots of its SPOT instrument that a balance is: cut by its haircut and rounded down, a debt in full and rounded up."""
+    """Lots of its SPOT instrument that a balance is: after haircut and rounded down, a debt in full and rounded up."""
     if amount > 0:
         return part_down(amount, BASIS_POINTS - haircut) // lot_size
     return amount // lot_size
@@ -242,7 +240,6 @@ def _enter(table: I64Array, at: int, head: int, g: int, groups: I64Array, row: i
     table[at, _LOTS] = lots
     table[at, _NEXT] = groups[g, head]
     table[at, _CELL] = cell
-    table[at, _GROUP] = g
     groups[g, head] = at
 
 
@@ -250,8 +247,8 @@ def _enter(table: I64Array, at: int, head: int, g: int, groups: I64Array, row: i
 def _enter_orders(
     account: int, holdings: Holdings, market: Market, profiles: Profiles, scratch: Scratch
 ) -> tuple[int, int, bool, float, float, float]:
-    """The account's orders into the tables: orders, groups, whether all could be valued, and the sizes that are bounded:
-    of losses, of deltas, of short options."""
+    """The account's orders into the tables: orders, groups, whether all could be valued, and the sizes that are
+    bounded: of losses, of deltas, of short options."""
     orders, groups, cells = scratch.orders, scratch.groups, scratch.cells
     profile = holdings.profile[account]
     width, gain, offset = profiles.width[profile], profiles.gain[profile], profiles.offset[profile]
@@ -264,7 +261,7 @@ def _enter_orders(
     if not valued:
         end = begin
     for o in range(begin, end):
-        i, quantity = np.uint32(holdings.order_instrument[o]), holdings.order_quantity[o]
+        i, quantity = _index(holdings.order_instrument[o]), holdings.order_quantity[o]
         # under position netting coins are not scanned, so an order for coins has its slippage only
         scans = netted or market.kind[i] != _SPOT
         if quantity == 0:
@@ -273,9 +270,9 @@ def _enter_orders(
             valued = False
             continue
         slippage, size = _slippage(o, i, holdings, market, gain)
-        key = np.int64(market.underlying[i] if netted else i)
+        key = _int(market.underlying[i] if netted else i)
         opened = _open(key, opened, scratch.group, groups)
-        g = np.int64(scratch.group[key])
+        g = _int(scratch.group[key])
         delta = quantity * market.delta[i]
         groups[g, SOLD] += min(delta, 0)
         groups[g, BOUGHT] += max(delta, 0)
@@ -313,7 +310,7 @@ def _enter_positions(
     count, equity = 0, 0
     size, exposure, leaning, shorts = 0.0, 0.0, 0.0, 0.0
     for p in range(begin, begin + holdings.count[account]):
-        i, quantity = np.uint32(holdings.instrument[p]), holdings.quantity[p]
+        i, quantity = _index(holdings.instrument[p]), holdings.quantity[p]
         if quantity == 0:
             continue
         if market.marked[i] == 0 or has_row[i] == 0:
@@ -326,10 +323,10 @@ def _enter_positions(
         if width == 0:
             whole = False
             continue
-        underlying = np.uint32(market.underlying[i])
+        underlying = _index(market.underlying[i])
         key = underlying if netted else i
         opened = _open(key, opened, group, groups)
-        g = np.int64(group[key])
+        g = _int(group[key])
         lots = abs(np.float64(quantity))
         delta = quantity * market.delta[i]
         groups[g, DELTA] += delta
@@ -342,7 +339,7 @@ def _enter_positions(
         _enter(legs, count, LEG, g, groups, offset + i * width, quantity, cell)
         count += 1
         if minimum[underlying] > 0:
-            option = np.int64(market.kind[i] == _OPTION)
+            option = _int(market.kind[i] == _OPTION)
             value = market.notional[i] * option
             groups[g, SHORTED] += max(-quantity, 0) * value
             groups[g, SHORTED_HIGH] += max(-quantity - sold[i], 0) * value
@@ -367,15 +364,15 @@ def _enter_collateral(
         amount, spot = holdings.balance[account, asset], market.asset_spot[asset]
         if amount == 0 or spot < 0:
             continue
-        i = np.uint32(spot)
+        i = _index(spot)
         lots = _collateral(amount, market.haircut[asset], market.lot_size[i])
         if lots == 0:
             continue
         if profiles.has_row[profile, i] == 0:
             whole = False
-        key = np.uint32(market.underlying[i])
+        key = _index(market.underlying[i])
         opened = _open(key, opened, scratch.group, groups)
-        g = np.int64(scratch.group[key])
+        g = _int(scratch.group[key])
         delta = lots * market.delta[i]
         groups[g, DELTA] += delta
         cell = -1
@@ -394,29 +391,31 @@ def _short_new(account: int, holdings: Holdings, market: Market, scratch: Scratc
     """Count the options that orders sell and the account does not hold as short; clears `sold`."""
     begin = holdings.order_start[account]
     for o in range(begin, begin + holdings.order_count[account]):
-        i = np.uint32(holdings.order_instrument[o])
+        i = _index(holdings.order_instrument[o])
         sales = scratch.sold[i]
         if sales != 0:
             scratch.sold[i] = 0
-            key = np.uint32(market.underlying[i]) if netted else i
+            key = _index(market.underlying[i]) if netted else i
             scratch.groups[scratch.group[key], SHORTED_HIGH] -= sales * market.notional[i]
 
 
 @inlined
-def _lean(legs: I64Array, count: int, cells: I64Array, groups: I64Array) -> None:
-    """Add the expiries these legs (or orders) lie in to their groups' LONG and SHORT, each once, and clear them."""
-    for leg in range(count):
+def _lean(leg: int, legs: I64Array, cells: I64Array) -> tuple[int, int, int, int]:
+    """What the expiries of these legs (or orders) lean long and short, now and at the most over all fills. Each expiry
+    is counted once and cleared."""
+    long, short, long_high, short_high = 0, 0, 0, 0
+    while leg >= 0:
         cell = legs[leg, _CELL]
-        if cell >= 0:
-            net, bought, sold = cells[cell, 0], cells[cell, 1], cells[cell, 2]
-            cells[cell, 0] = 0
-            cells[cell, 1] = 0
-            cells[cell, 2] = 0
-            g = legs[leg, _GROUP]
-            groups[g, LONG] += max(net, 0)
-            groups[g, SHORT] -= min(net, 0)
-            groups[g, LONG_HIGH] += max(net + bought, 0)
-            groups[g, SHORT_HIGH] -= min(net + sold, 0)
+        net, bought, sold = cells[cell, 0], cells[cell, 1], cells[cell, 2]
+        cells[cell, 0] = 0
+        cells[cell, 1] = 0
+        cells[cell, 2] = 0
+        long += max(net, 0)
+        short -= min(net, 0)
+        long_high += max(net + bought, 0)
+        short_high -= min(net + sold, 0)
+        leg = legs[leg, _NEXT]
+    return long, short, long_high, short_high
 
 
 @inlined
@@ -445,17 +444,9 @@ def _sum(leg: int, legs: I64Array, losses: I64Array, vector: I64Array) -> int:
 
 
 @inlined
-def _scan(group: int, groups: I64Array, legs: I64Array, losses: I64Array, vectors: I64Array, width: int) -> int:
-    """The scan risk of a group's legs. One leg without orders needs no vector: the extreme of its row decides."""
-    leg = groups[group, LEG]
-    if leg >= 0 and legs[leg, _NEXT] < 0 and groups[group, ORDER] < 0:
-        row, lots = losses[legs[leg, _ROW] : legs[leg, _ROW] + width], legs[leg, _LOTS]
-        return max((largest(row) if lots > 0 else smallest(row)) * lots, 0)
-    return max(_sum(leg, legs, losses, vectors[_LEGS + group % MAX_UNDERLYINGS, :width]), 0)
-
-
-@inlined
-def _deciding(group: int, scan: int, groups: I64Array, legs: I64Array, losses: I64Array, vectors: I64Array, width: int) -> int:
+def _deciding(
+    group: int, scan: int, groups: I64Array, legs: I64Array, losses: I64Array, vectors: I64Array, width: int
+) -> int:
     """The lowest scenario in which a group loses its scan risk, which is above zero."""
     leg = groups[group, LEG]
     if legs[leg, _NEXT] < 0:
@@ -464,7 +455,9 @@ def _deciding(group: int, scan: int, groups: I64Array, legs: I64Array, losses: I
 
 
 @kernel
-def _scan_fills(group: int, groups: I64Array, orders: I64Array, losses: I64Array, vectors: I64Array, width: int) -> None:
+def _scan_fills(
+    group: int, groups: I64Array, orders: I64Array, losses: I64Array, vectors: I64Array, width: int
+) -> None:
     """Set SCAN_HIGH and SCAN_LOW of a group that has orders, whose vector of legs has just been summed."""
     legs = vectors[_LEGS + group % MAX_UNDERLYINGS, :width]
     high, low = vectors[_HIGH, :width], vectors[_LOW, :width]
@@ -492,18 +485,18 @@ def margin_accounts(
 ) -> None:
     """Write the margins of these accounts into the rows of `out` with their numbers.
 
-    `accounts` [n] are account numbers; no other row of `out` is touched. It runs without the interpreter's lock: threads
-    take slices of the accounts, each with a scratch of its own.
+    `accounts` [n] are account numbers; no other row of `out` is touched. It runs without the interpreter's lock:
+    threads take slices of the accounts, each with a scratch of its own.
 
     Status NO_RISK_ARRAY: a position or a coin has no mark or no risk array in the market in force; the figures are then
     from the last ones it had, if it ever had any. RISK_BOUND_EXCEEDED: the figures would pass 64 bits; maintenance is
-    UNPAYABLE and equity not above zero. An order that cannot be valued makes the initial margin alone UNPAYABLE, and so do
-    more orders than the scratch has room for.
+    UNPAYABLE and equity not above zero. An order that cannot be valued makes the initial margin alone UNPAYABLE, and so
+    do more orders than the scratch has room for.
     """
     losses, group, groups, legs, orders = profiles.losses, scratch.group, scratch.groups, scratch.legs, scratch.orders
     for index in range(accounts.shape[0]):
-        account = np.uint64(accounts[index])
-        profile = np.uint64(holdings.profile[account])
+        account = _index(accounts[index])
+        profile = _index(holdings.profile[account])
         width = profiles.width[profile]
         netted = profiles.netting[profile] == _UNDERLYING
 
@@ -532,13 +525,12 @@ def margin_accounts(
         )
         status = _NONE if whole and coins_whole else _NO_ARRAY
 
-        _lean(legs, count, scratch.cells, groups)
-        _lean(orders, ordered, scratch.cells, groups)
         required, required_high, best = 0, 0, 0
         minimum, minimum_high = 0, 0
         for g in range(opened):
             if bounded:
-                scan = _scan(g, groups, legs, losses, scratch.vectors, width)
+                vector = scratch.vectors[_LEGS + g % MAX_UNDERLYINGS, :width]
+                scan = max(_sum(groups[g, LEG], legs, losses, vector), 0)
                 groups[g, SCAN] = scan
                 groups[g, SCAN_HIGH] = scan
                 groups[g, SCAN_LOW] = scan
@@ -547,12 +539,15 @@ def margin_accounts(
                     _scan_fills(g, groups, orders, losses, scratch.vectors, width)
             required += groups[g, SCAN]
             required_high += groups[g, SCAN_HIGH]
-            key = np.uint32(groups[g, KEY])
-            if netted:
-                required += part_up(min(groups[g, LONG], groups[g, SHORT]), profiles.basis[profile, key])
-                required_high += part_up(min(groups[g, LONG_HIGH], groups[g, SHORT_HIGH]), profiles.basis[profile, key])
+            key = _index(groups[g, KEY])
+            if netted and profiles.basis[profile, key] > 0:
+                rate = profiles.basis[profile, key]
+                long, short, long_high, short_high = _lean(groups[g, LEG], legs, scratch.cells)
+                new_long, new_short, new_long_high, new_short_high = _lean(groups[g, ORDER], orders, scratch.cells)
+                required += part_up(min(long + new_long, short + new_short), rate)
+                required_high += part_up(min(long_high + new_long_high, short_high + new_short_high), rate)
             if groups[g, SHORTED_HIGH] > 0:
-                rate = profiles.short_option[profile, key if netted else np.uint32(market.underlying[key])]
+                rate = profiles.short_option[profile, key if netted else _index(market.underlying[key])]
                 minimum += part_up(groups[g, SHORTED] << ARRAY_EXPONENT, rate)
                 minimum_high += part_up(groups[g, SHORTED_HIGH] << ARRAY_EXPONENT, rate)
         worst = 0
@@ -566,11 +561,11 @@ def margin_accounts(
             begin = profiles.credit_start[profile]
             a, b = profiles.credit_a[begin : begin + pairs], profiles.credit_b[begin : begin + pairs]
             rates, ranges = profiles.credit_rate[begin : begin + pairs], profiles.scan[profile]
-            required -= credits(a, b, rates, ranges, group, groups[:opened], False)
+            required -= credit_of(a, b, rates, ranges, group, groups[:opened], False)
             if ordered > 0 and payable:
-                required_high -= credits(a, b, rates, ranges, group, groups[:opened], True)
+                required_high -= credit_of(a, b, rates, ranges, group, groups[:opened], True)
         for g in range(opened):
-            group[np.uint32(groups[g, KEY])] = -1
+            group[_index(groups[g, KEY])] = -1
 
         if bounded:
             required = max(required, minimum)

@@ -1,14 +1,18 @@
-"""Loss vectors: sums of quantity x risk array row, four rows a pass so that the running sum is loaded and stored less."""
+"""Loss vectors: sums of quantity x risk array row, four rows a pass so that the sum is loaded and stored less."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from risk.kernel import kernel
 from risk.tables import I64Array
 from schemas.compiled import inlined
 
 _LOWEST: Final = -(2**63)
+_BLOCK: Final = 32
+_int: Any = np.int64
 
 # Slices with their own bounds let the compiler see plain, never negative indices; that is what makes it use wide
 # registers. One pass over four rows is twice as fast as four passes over one.
@@ -18,7 +22,7 @@ _LOWEST: Final = -(2**63)
 def load(
     losses: I64Array, a: int, qa: int, b: int, qb: int, c: int, qc: int, d: int, qd: int, rows: int, out: I64Array
 ) -> int:
-    """out[k] = sum of quantity x row over the first `rows` (0 ... 4) of the rows that begin at a, b, c, d; its largest."""
+    """out[k] = sum of quantity x row over the first `rows` (0 ... 4) of the rows at a, b, c, d; its largest."""
     width = out.shape[0]
     top = _LOWEST
     if rows >= 4:
@@ -52,7 +56,7 @@ def load(
 def add(
     losses: I64Array, a: int, qa: int, b: int, qb: int, c: int, qc: int, d: int, qd: int, rows: int, out: I64Array
 ) -> int:
-    """out[k] += sum of quantity x row over the first `rows` (1 ... 4) of the rows that begin at a, b, c, d; its largest."""
+    """out[k] += sum of quantity x row over the first `rows` (1 ... 4) of the rows at a, b, c, d; its largest."""
     width = out.shape[0]
     top = _LOWEST
     if rows >= 4:
@@ -97,19 +101,17 @@ def largest(vector: I64Array) -> int:
 
 
 @kernel
-def smallest(vector: I64Array) -> int:
-    """The smallest element of a vector that has one."""
-    bottom: int = vector[0]
-    for k in range(vector.shape[0]):
-        bottom = min(bottom, vector[k])
-    return bottom
-
-
-@kernel
 def first(vector: I64Array, value: int) -> int:
-    """The lowest index with this value, or the length. An early exit would keep it from running in wide registers."""
-    found: int = vector.shape[0]
-    for k in range(vector.shape[0]):
-        if vector[k] == value:
-            found = min(found, k)
-    return found
+    """The lowest index with this value, or the length."""
+    # A block is looked through without an exit, which keeps the search in wide registers.
+    width: int = vector.shape[0]
+    for begin in range(0, width, _BLOCK):
+        block = vector[begin : begin + _BLOCK]
+        hits = 0
+        for k in range(block.shape[0]):
+            hits += _int(block[k] == value)
+        if hits > 0:
+            for k in range(block.shape[0]):
+                if block[k] == value:
+                    return begin + k
+    return width

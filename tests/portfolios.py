@@ -156,7 +156,7 @@ def profiles_of(rules: Sequence[Rules]) -> Profiles:
         for name, column in by_underlying.items():
             values = getattr(rule, name)
             column[number, : len(values)] = values
-    credits = [credit for rule in rules for credit in rule.credits]
+    pairs = [credit for rule in rules for credit in rule.credits]
     credit_counts = [len(rule.credits) for rule in rules]
     return Profiles(
         netting=_column([rule.netting for rule in rules], np.uint8),
@@ -171,9 +171,9 @@ def profiles_of(rules: Sequence[Rules]) -> Profiles:
         **by_underlying,
         credit_start=_column(np.cumsum([0, *credit_counts])[:-1], np.int64),
         credit_count=_column(credit_counts, np.int64),
-        credit_a=_column([a for a, _, _ in credits], np.int32),
-        credit_b=_column([b for _, b, _ in credits], np.int32),
-        credit_rate=_column([rate for _, _, rate in credits], np.int64),
+        credit_a=_column([a for a, _, _ in pairs], np.int32),
+        credit_b=_column([b for _, b, _ in pairs], np.int32),
+        credit_rate=_column([rate for _, _, rate in pairs], np.int64),
     )
 
 
@@ -190,3 +190,59 @@ def margin_of(account: Account, market: Market, rules: Rules) -> dict[str, int]:
     """One account's margins under one profile, by name."""
     out = margins_of(holdings_of([account], len(market.asset_price)), market, profiles_of([rules]))
     return {name: int(column[0]) for name, column in out._asdict().items()}
+
+
+def seeded(seed: int, accounts: int) -> tuple[Holdings, Market, Profiles]:
+    """A larger portfolio of everything at once, the same for the same seed on every machine."""
+    random = np.random.default_rng(seed)
+
+    def draw(low: int, high: int) -> int:
+        return int(random.integers(low, high))
+
+    listed = [
+        Instrument(
+            kind=Kind(number % 4),
+            payoff=Payoff.LINEAR if number % 4 == Kind.SPOT else Payoff(draw(0, 3)),
+            style=Style(draw(0, 2)) if number % 4 == Kind.OPTION else Style.FUTURES,
+            underlying=number % 3,
+            settlement=draw(0, 3),
+            base=1 + number % 2,
+            bucket=0 if number % 4 < Kind.FUTURE else draw(1, 5),
+            tick_value=draw(1, 100),
+            contract_value=draw(10**9, 10**11),
+            lot_size=draw(10**3, 10**6),
+            mark=draw(10**3, 10**5),
+            delta=draw(-(10**12), 10**12),
+            notional=draw(10**6, 10**10),
+            funding=draw(-(10**9), 10**9),
+        )
+        for number in range(40)
+    ]
+    assets = [Asset(), Asset(95_000 * DOLLAR, 10**8, 500, 0), Asset(3_000 * DOLLAR, 10**8, 700, 4)]
+    rules = [
+        Rules(
+            rows=[[draw(-(10**12), 10**12) for _ in range(width)] for _ in listed],
+            netting=netting,
+            gain=draw(0, 10_001),
+            initial=draw(10_000, 15_000),
+            scan=[draw(0, 3_000) for _ in range(3)],
+            basis=[draw(0, 500) * netting for _ in range(3)],
+            short_option=[draw(0, 500) for _ in range(3)],
+            credits=[(0, 1, 5_000), (2, 1, 4_000), (0, 2, 3_000)] if netting else (),
+        )
+        for netting, width in ((Netting.POSITION, 15), (Netting.UNDERLYING, 16), (Netting.UNDERLYING, 67))
+    ]
+    held = [
+        Account(
+            positions=[
+                Position(int(i), draw(-500, 500), draw(-(10**9), 10**9), draw(-(10**9), 10**9))
+                for i in random.choice(40, draw(0, 14), replace=False)
+            ],
+            balances=[draw(-(10**9), 10**11), draw(-(10**7), 10**9), draw(-(10**7), 10**9)],
+            orders=[Order(draw(0, 40), draw(-100, 100), draw(10**3, 10**5)) for _ in range(draw(0, 5))],
+            fees_due=draw(0, 10**6),
+            profile=draw(0, 3),
+        )
+        for _ in range(accounts)
+    ]
+    return holdings_of(held, 3), market_of(listed, assets), profiles_of(rules)

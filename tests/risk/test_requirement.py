@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -13,7 +14,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from portfolios import (
     FINE,
     Account,
@@ -27,12 +27,14 @@ from portfolios import (
     margins_of,
     market_of,
     profiles_of,
+    seeded,
 )
+
 from risk.breakdown import breakdown, requirement_of_subset
 from risk.credit import proportion
 from risk.profile import Netting
-from risk.requirement import UNPAYABLE
-from risk.tables import Holdings, Margins, Market, Profiles
+from risk.requirement import UNPAYABLE, margin_accounts, scratch
+from risk.tables import Holdings, Margins, Market, Profiles, margins
 from schemas.kinds import Kind, Payoff, Reason, Style
 
 UNDERLYINGS = 3
@@ -161,3 +163,101 @@ def test_proportion_is_exact(whole: int, data: st.DataObject) -> None:
     part = data.draw(st.integers(0, whole))
     amount = data.draw(st.integers(0, 2**62 - 1))
     assert proportion(amount, part, whole) == amount * part // whole
+
+
+def digest(seed: int) -> str:
+    out = margins_of(*seeded(seed, 300))
+    return hashlib.sha256(b"".join(column.tobytes() for column in out)).hexdigest()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_kernel_and_breakdown_agree_on_large_portfolios(seed: int) -> None:
+    holdings, market, profiles = seeded(seed, 120)
+    out = margins_of(holdings, market, profiles)
+    assert set(out.status) == {Reason.NONE}
+    assert len(set(out.worst)) > 20
+    assert_same(out, holdings, market, profiles)
+
+
+def test_a_plain_processor_gives_the_same_bytes() -> None:
+    here = Path(__file__).parent
+    paths = os.pathsep.join([str(here.parent.parent), str(here.parent), str(here)])
+    generic = subprocess.run(
+        [sys.executable, "-c", "import test_requirement; print(test_requirement.digest(7))"],
+        env={**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert generic.stdout.strip() == digest(7)
+
+
+def test_slices_in_any_order_give_the_same_figures() -> None:
+    holdings, market, profiles = seeded(4, 100)
+    whole, cut = margins_of(holdings, market, profiles), margins(100)
+    room = scratch(len(market.kind), int(holdings.order_count.max()))
+    for part in np.array_split(np.random.default_rng(1).permutation(100), 7):
+        margin_accounts(part, holdings, market, profiles, room, cut)
+    for one, other in zip(whole, cut, strict=True):
+        assert one.tobytes() == other.tobytes()
+    assert (room.group == -1).all()
+    assert not room.sold.any()
+    assert not room.cells.any()
+
+
+def test_only_the_accounts_asked_for_are_written() -> None:
+    holdings, market, profiles = seeded(5, 10)
+    out = margins(10)
+    out.equity[:] = -7
+    margin_accounts(np.array([3, 8]), holdings, market, profiles, scratch(len(market.kind), 9), out)
+    assert (np.delete(out.equity, [3, 8]) == -7).all()
+    assert (out.equity[[3, 8]] != -7).all()
+
+
+ROW = Rules([[5 * FINE, -5 * FINE]], buffer=0)
+FUTURE = Instrument(kind=Kind.FUTURE, mark=100, delta=FINE)
+
+
+def test_exposure_past_its_bound_is_refused_by_name_and_in_breach() -> None:
+    lots = 2**62 // (5 * FINE) + 1
+    whole = margin_of(Account([Position(0, lots - 1)], [10**15]), market_of([FUTURE]), ROW)
+    assert whole["status"] == Reason.NONE
+    assert whole["maintenance"] == (lots - 1) * 5_000_000
+    past = margin_of(Account([Position(0, lots)], [10**18]), market_of([FUTURE]), ROW)
+    assert past["status"] == Reason.RISK_BOUND_EXCEEDED
+    assert past["maintenance"] == past["initial"] == UNPAYABLE
+    assert past["equity"] <= 0
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        Account([Position(0, 2**30)], [0]),
+        Account([Position(0, 1, -(2**61))], [-(2**61)]),
+        Account([Position(0, 1)], [2**61]),
+    ],
+)
+def test_equity_past_its_bound_is_refused_by_name(account: Account) -> None:
+    out = margin_of(account, market_of([replace(FUTURE, mark=2**30, tick_value=4)]), ROW)
+    assert out["status"] == Reason.RISK_BOUND_EXCEEDED
+    assert out["equity"] <= 0 < out["maintenance"]
+
+
+def test_an_order_that_cannot_be_valued_bars_only_what_opens_risk() -> None:
+    account = Account([Position(0, 1)], [100_000_000], [Order(1, 1, 100)])
+    out = margin_of(account, market_of([FUTURE, FUTURE]), Rules([[5 * FINE], None], buffer=0))
+    assert (out["status"], out["maintenance"], out["initial"]) == (Reason.NONE, 5_000_000, UNPAYABLE)
+
+
+def test_more_orders_than_the_scratch_has_room_for_are_unpayable() -> None:
+    holdings = holdings_of([Account(orders=[Order(0, 1, 100)] * 3)])
+    out = margins(1)
+    margin_accounts(np.array([0]), holdings, market_of([FUTURE]), profiles_of([ROW]), scratch(1, 2), out)
+    assert out.initial[0] == UNPAYABLE
+
+
+def test_without_a_risk_array_a_position_is_named() -> None:
+    account = Account([Position(0, 1)], [100_000_000])
+    out = margin_of(account, market_of([FUTURE]), Rules([None]))
+    assert (out["status"], out["maintenance"]) == (Reason.NO_RISK_ARRAY, 0)
+    assert margin_of(Account((), [1]), market_of([FUTURE]), Rules([None]))["status"] == Reason.NONE
