@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ledger.state import UNOPENED, Accounts, Life, Pool
+from risk.kernel import kernel
 from risk.tables import I64Array, Market, Profiles, U8Array
 from risk.valuation import contract_value, part_down, part_up
 from schemas.chart import FIRST_ACCOUNT, House
-from risk.kernel import kernel
 from schemas.compiled import inlined
 from schemas.events import LINKED
 from schemas.kinds import AccountStatus, Kind, LegKind, Payoff, Reason, Style
@@ -219,7 +219,9 @@ def bring_near(rows: Any, first: int, end: int, accounts: Accounts, pool: Pool, 
     for i in range(first, end):
         for account in (rows[i].buyer, rows[i].seller):
             if account < known:
-                total += pool.start[account] + pool.count[account] + accounts.status[account] + accounts.profile[account]
+                total += (
+                    pool.start[account] + pool.count[account] + accounts.status[account] + accounts.profile[account]
+                )
                 total += balance[account, 0]
     for i in range(first, end):
         for account in (rows[i].buyer, rows[i].seller):

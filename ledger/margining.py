@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ledger.state import Order, State, holdings
+from ledger.state import Order, State, holdings, order_columns
 from risk.requirement import Scratch, margin_accounts, scratch
-from risk.tables import Holdings, I64Array, margins
+from risk.tables import Holdings, I64Array, holdings_in, margins
 from schemas.chart import FIRST_ACCOUNT
 from schemas.kinds import Reason
 
@@ -62,28 +62,16 @@ def margins_of(state: State, account: int, *, gain: int | None = None) -> Margin
 
 def margin_with_orders(state: State, account: int, rows: list[Order], *, gain: int | None = None) -> Margin:
     """One account's margin as if it had these orders."""
-    out = margins(account + 1)
-    count = np.zeros(account + 1, np.int64)
-    count[account] = len(rows)
-    tables = Holdings(
-        start=state.pool.start,
-        count=state.pool.count,
-        instrument=state.pool.instrument,
-        quantity=state.pool.quantity,
-        cost=state.pool.cost,
-        funding=state.pool.funding,
-        balance=state.balance,
-        fees_due=state.accounts.fees_due,
-        profile=state.accounts.profile,
-        order_start=np.zeros(account + 1, np.int64),
-        order_count=count,
-        order_instrument=np.array([o.instrument for o in rows], np.int32),
-        order_quantity=np.array([o.quantity for o in rows], np.int64),
-        order_price=np.array([o.price for o in rows], np.int64),
-    )
+    table, out = state.account_rows, margins(account + 1)
+    before = table["order_start"][account], table["order_count"][account]
+    table["order_start"][account], table["order_count"][account] = 0, len(rows)
+    orders = order_columns([(o.instrument, o.quantity, o.price) for o in rows])
+    tables = holdings_in(table, state.position_rows, state.balance, orders)
     profiles = state.profiles if gain is None else state.profiles._replace(gain=np.full_like(state.profiles.gain, gain))
     memory = scratch(len(state.life), len(rows))
     margin_accounts(np.array([account], np.int64), tables, state.market, profiles, memory, out)
+    # Tried on the account's row and taken back at once.
+    table["order_start"][account], table["order_count"][account] = before
     return Margin(
         int(out.equity[account]),
         int(out.maintenance[account]),

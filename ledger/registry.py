@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.facts import profile_tables
 from ledger.outbox import Outbox
 from ledger.schedule import schedule
-from ledger.state import UNOPENED, Life, State, room_for_account, room_for_instrument
+from ledger.state import UNOPENED, Life, State, room_for_account, room_for_asset, room_for_instrument
 from schemas import events as e
 from schemas.chart import FIRST_ACCOUNT
 from schemas.kinds import InstrumentStatus, Kind, Parameter, Payoff, Reason, Right, Settling, Style
@@ -38,6 +38,7 @@ def asset_listed(state: State, event: e.AssetListed, out: Outbox) -> Reason:
         return Reason.VALUE_OUT_OF_RANGE
     if event.asset == 0 and (event.decimals != 6 or event.haircut != 0):
         return Reason.INSTRUMENT_INCONSISTENT
+    room_for_asset(state, event.asset)
     state.facts.assets[event.asset] = event
     state.market.asset_scale[event.asset] = 10**event.decimals
     state.market.haircut[event.asset] = event.haircut
@@ -201,7 +202,6 @@ def account_opened(state: State, event: e.AccountOpened, out: Outbox) -> Reason:
     room_for_account(state, number)
     table = state.accounts
     table.status[number] = 0
-    table.owned[number] = state.owns(number)
     table.segregation[number] = event.segregation
     table.liquidator[number] = 1 if event.liquidator else 0
     table.profile[number] = event.profile

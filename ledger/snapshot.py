@@ -19,18 +19,20 @@ from ledger.state import (
     Auction,
     Facts,
     Order,
-    Pool,
     State,
     Withdrawal,
     genesis,
     live_rows,
+    room_for_asset,
+    room_for_positions,
 )
 from risk.profile import parse_profile
-from risk.tables import I32Array, Market, Profiles, margins
+from risk.tables import I32Array, Market, Profiles
 from schemas.events import EVENTS, AssetListed, InstrumentListed, UnderlyingListed
 from schemas.wire import Run, message_of, rows_of
 
 MAGIC: Final = b"novate snapshot 1\n"
+_ACCOUNTS: Final = tuple(name for name in Accounts._fields if name != "stamp")
 _POSITIONS: Final = ("instrument", "quantity", "cost", "funding", "realised")
 
 
@@ -119,7 +121,7 @@ def _arrays(state: State) -> dict[str, npt.NDArray[Any]]:
     arrays: dict[str, npt.NDArray[Any]] = {"positions.count": pool.count[:accounts]}
     for name in _POSITIONS:
         arrays[f"positions.{name}"] = getattr(pool, name)[rows]
-    for name in Accounts._fields:
+    for name in _ACCOUNTS:
         arrays[f"accounts.{name}"] = getattr(state.accounts, name)[:accounts]
     arrays["balance"] = state.balance[:accounts]
     for name in Market._fields:
@@ -218,27 +220,25 @@ def _restored_facts(t: dict[str, Any]) -> Facts:
 
 def _restored(told: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], shard_of: I32Array | None) -> State:
     accounts = len(arrays["balance"])
-    state = genesis(told["shard"], told["shards"], shard_of)
+    state = genesis(told["shard"], told["shards"], shard_of, accounts=accounts)
     count = arrays["positions.count"]
-    start = np.zeros(accounts, np.int64)
-    np.cumsum(count[:-1], out=start[1:])
     held = int(count.sum())
-    size = max(64, 2 * held)
-    columns = {}
+    if arrays["balance"].shape[1] > state.balance.shape[1]:
+        room_for_asset(state, arrays["balance"].shape[1] - 1)
+    room_for_positions(state, max(64, 2 * held))
+    table = state.account_rows
+    table["count"][:accounts] = table["capacity"][:accounts] = count
+    table["start"][1:accounts] = np.cumsum(count[: accounts - 1])
     for name in _POSITIONS:
-        column = np.zeros(size, arrays[f"positions.{name}"].dtype)
-        column[:held] = arrays[f"positions.{name}"]
-        columns[name] = column
-    state.pool = Pool(start, count, count.copy(), **columns)
+        state.position_rows[name][:held] = arrays[f"positions.{name}"]
     state.used = held
-    state.accounts = Accounts(**{name: arrays[f"accounts.{name}"] for name in Accounts._fields})
-    state.balance = arrays["balance"]
+    for name in _ACCOUNTS:
+        getattr(state.accounts, name)[:accounts] = arrays[f"accounts.{name}"]
+    state.balance[:accounts, : arrays["balance"].shape[1]] = arrays["balance"]
     state.market = Market(**{name: arrays[f"market.{name}"] for name in Market._fields})
     state.profiles = Profiles(**{name: arrays[f"profiles.{name}"] for name in Profiles._fields})
     state.life, state.net = arrays["life"], arrays["net"]
     state.position_total = np.zeros(len(state.life), np.int64)
-    state.stamp = np.zeros(accounts, np.int64)
-    state.margins = margins(accounts)
     state.n, state.time, state.mark, state.market_number = told["n"], told["time"], told["mark"], told["market"]
     state.facts = _restored_facts(told["facts"])
     for account, number, instrument, quantity, price in told["orders"]:

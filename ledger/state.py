@@ -14,7 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from risk.profile import Profile
-from risk.tables import Holdings, I32Array, I64Array, Margins, Market, Profiles, U8Array, margins
+from risk.tables import (
+    POSITION,
+    Holdings,
+    I32Array,
+    I64Array,
+    Margins,
+    Market,
+    Profiles,
+    U8Array,
+    holdings_in,
+    margins_in,
+    rows,
+)
 from schemas.chart import FIRST_ACCOUNT
 from schemas.defaults import DEFAULTS
 from schemas.events import AssetListed, InstrumentListed, UnderlyingListed
@@ -71,6 +83,8 @@ class Accounts(NamedTuple):
     """marks since the margin call"""
     fees_due: I64Array
     """micro-dollars"""
+    stamp: I64Array
+    """the last entry that touched the account, derived"""
     name: npt.NDArray[np.bytes_]
 
 
@@ -159,6 +173,10 @@ class State:
     """[instruments] Life"""
     accounts: Accounts
     pool: Pool
+    account_rows: npt.NDArray[np.void]
+    """[accounts] ACCOUNT: what `accounts`, `margins` and part of `pool` are columns of"""
+    position_rows: npt.NDArray[np.void]
+    """[positions] POSITION: the other part of `pool`"""
     used: int
     """positions of the pool that blocks occupy"""
     balance: I64Array
@@ -169,8 +187,6 @@ class State:
     """[assets] sum of every single write to a balance: zero after each entry"""
     position_total: I64Array
     """[instruments] sum of every single write to a position, CLEARINGHOUSE's included: zero after each entry"""
-    stamp: I64Array
-    """[accounts] the last entry that touched each account, derived"""
     margins: Margins
     """last known margins, derived: of all accounts at a mark, of those touched after each entry"""
     n: int = 0
@@ -188,7 +204,7 @@ class State:
     requested: dict[tuple[int, int], Withdrawal] = field(default_factory=dict)
     """(account, withdrawal) -> asked for, not yet answered"""
     approved: dict[tuple[int, int], Withdrawal] = field(default_factory=dict)
-    order_tables: tuple[I64Array, I64Array, I32Array, I64Array, I64Array] | None = None
+    order_tables: tuple[I32Array, I64Array, I64Array] | None = None
     """the orders as the kernels read them; None when they changed"""
 
     def parameter(self, which: Parameter, scope: int = 0) -> int:
@@ -237,19 +253,59 @@ _MARKET_BY_ASSET: Final = {
     "haircut": (np.int64, 0),
     "asset_spot": (np.int32, -1),
 }
-_ACCOUNTS: Final = {
-    "status": (np.uint8, UNOPENED),
-    "owned": (np.uint8, 0),
-    "segregation": (np.uint8, 0),
-    "liquidator": (np.uint8, 0),
-    "profile": (np.int64, 0),
-    "member": (np.int64, 0),
-    "owner": (np.int64, 0),
-    "rung": (np.uint8, 0),
-    "called": (np.int64, 0),
-    "fees_due": (np.int64, 0),
-    "name": ("S24", b""),
+_COLD: Final[dict[str, Any]] = {"member": np.int64, "owner": np.int64, "name": "S24"}
+"""account columns that no kernel reads for every leg"""
+_HOT: Final = ("status", "owned", "segregation", "liquidator", "profile", "rung", "called", "fees_due", "stamp")
+_FIRST_COLUMNS: Final = 8
+"""assets that a row of balances has room for at first: one cache line"""
+
+_FIRST_LINE: Final = {
+    "start": (np.int64, 0),
+    "count": (np.int64, 8),
+    "capacity": (np.int64, 16),
+    "profile": (np.int64, 24),
+    "status": (np.uint8, 32),
+    "owned": (np.uint8, 33),
+    "rung": (np.uint8, 34),
+    "liquidator": (np.uint8, 35),
+    "segregation": (np.uint8, 36),
+    "margin_status": (np.uint8, 37),
+    "stamp": (np.int64, 40),
+    "fees_due": (np.int64, 48),
+    "order_count": (np.int64, 56),
 }
+"""column -> (type, byte): what posting a leg and margining an account without orders read lies in one cache line"""
+_SECOND_LINE: Final = {
+    "order_start": (np.int64, 64),
+    "equity": (np.int64, 72),
+    "maintenance": (np.int64, 80),
+    "buffer": (np.int64, 88),
+    "initial": (np.int64, 96),
+    "worst": (np.int32, 104),
+    "called": (np.int64, 112),
+}
+_PLACES: Final = _FIRST_LINE | _SECOND_LINE
+ACCOUNT: Final = np.dtype(
+    {
+        "names": list(_PLACES),
+        "formats": [kind for kind, _ in _PLACES.values()],
+        "offsets": [offset for _, offset in _PLACES.values()],
+        "itemsize": 128,
+    }
+)
+"""an account, in one row of two cache lines"""
+
+
+def accounts_in(table: npt.NDArray[np.void], cold: dict[str, npt.NDArray[Any]]) -> Accounts:
+    """The columns of a table of ACCOUNT rows, with those that are kept apart."""
+    return Accounts(**{name: table[name] for name in _HOT}, **cold)
+
+
+def pool_in(table: npt.NDArray[np.void], positions: npt.NDArray[np.void]) -> Pool:
+    """The columns that say whose positions are where, and of the positions."""
+    per_account = {name: table[name] for name in ("start", "count", "capacity")}
+    names = ("instrument", "quantity", "cost", "funding", "realised")
+    return Pool(**per_account, **{name: positions[name] for name in names})
 
 
 def genesis(shard: int = 0, shards: int = 1, shard_of: I32Array | None = None, *, accounts: int = 64) -> State:
@@ -280,27 +336,29 @@ def genesis(shard: int = 0, shards: int = 1, shard_of: I32Array | None = None, *
         credit_b=np.zeros(1, np.int32),
         credit_rate=np.zeros(1, np.int64),
     )
-    table = _columns(_ACCOUNTS, (accounts,))
+    table, positions = rows(ACCOUNT, accounts), rows(POSITION, 64)
+    table["status"] = UNOPENED
     table["status"][:FIRST_ACCOUNT] = 0
-    table["owned"][:FIRST_ACCOUNT] = 1
-    empty: list[Any] = [np.zeros(64, np.int64) for _ in range(4)]
-    pool = Pool(*(np.zeros(accounts, np.int64) for _ in range(3)), np.zeros(64, np.int32), *empty)
+    owner = np.zeros(0, np.int32) if shard_of is None else shard_of
+    _own(table, 0, owner, shard)
+    cold = {name: np.zeros(len(table), kind) for name, kind in _COLD.items()}
     return State(
         shard=shard,
         shards=shards,
-        shard_of=np.zeros(0, np.int32) if shard_of is None else shard_of,
+        shard_of=owner,
         market=market,
         profiles=profiles,
         life=np.full(instruments, int(Life.UNLISTED), np.uint8),
-        accounts=Accounts(**table),
-        pool=pool,
+        accounts=accounts_in(table, cold),
+        pool=pool_in(table, positions),
+        account_rows=table,
+        position_rows=positions,
         used=0,
-        balance=np.zeros((accounts, MAX_ASSETS), np.int64),
+        balance=_balances(len(table), _FIRST_COLUMNS),
         net=np.zeros(instruments, np.int64),
         total=np.zeros(MAX_ASSETS, np.int64),
         position_total=np.zeros(instruments, np.int64),
-        stamp=np.zeros(accounts, np.int64),
-        margins=margins(accounts),
+        margins=margins_in(table, "margin_status"),
     )
 
 
@@ -313,24 +371,59 @@ def grown(array: npt.NDArray[Any], size: int, fill: Any = 0) -> npt.NDArray[Any]
     return out
 
 
+def _balances(accounts: int, columns: int) -> I64Array:
+    """[accounts, columns] zeros that begin on a cache line."""
+    whole = rows(np.dtype([("row", np.int64, (columns,))]), accounts)
+    return whole["row"][:accounts]
+
+
+def _own(table: npt.NDArray[np.void], first: int, shard_of: I32Array, shard: int) -> None:
+    """Say of every number from `first` on, opened or not, whether this shard keeps its books; all keep the house's."""
+    numbers = np.arange(first, len(table))
+    known = shard_of[first : len(table)]
+    owner = np.zeros(len(numbers), np.int32)
+    owner[: len(known)] = known
+    table["owned"][first:] = (owner == shard) | (numbers < FIRST_ACCOUNT)
+
+
 def room_for_account(state: State, account: int) -> None:
     """Make the account tables reach this number."""
-    have = len(state.accounts.status)
+    have = len(state.account_rows)
     if account < have:
         return
     size = max(account + 1, 2 * have)
-    state.accounts = Accounts(
-        **{name: grown(getattr(state.accounts, name), size, fill) for name, (_, fill) in _ACCOUNTS.items()}
-    )
-    state.pool = state.pool._replace(
-        start=grown(state.pool.start, size),
-        count=grown(state.pool.count, size),
-        capacity=grown(state.pool.capacity, size),
-    )
-    state.balance = grown(state.balance, size)
-    state.stamp = grown(state.stamp, size)
-    state.margins = Margins(*(grown(column, size) for column in state.margins))
+    table = rows(ACCOUNT, size)
+    table[:have] = state.account_rows
+    table["status"][have:] = UNOPENED
+    _own(table, have, state.shard_of, state.shard)
+    cold = {name: grown(getattr(state.accounts, name), size) for name in _COLD}
+    balance = _balances(size, state.balance.shape[1])
+    balance[:have] = state.balance
+    state.balance = balance
+    put(state, table, state.position_rows, cold)
+
+
+def put(
+    state: State,
+    table: npt.NDArray[np.void],
+    positions: npt.NDArray[np.void],
+    cold: dict[str, npt.NDArray[Any]] | None = None,
+) -> None:
+    """Take these tables as the state's, and their columns as its views."""
+    state.account_rows, state.position_rows = table, positions
+    state.accounts = accounts_in(table, cold or {name: getattr(state.accounts, name) for name in _COLD})
+    state.pool = pool_in(table, positions)
+    state.margins = margins_in(table, "margin_status")
     state.order_tables = None
+
+
+def room_for_asset(state: State, asset: int) -> None:
+    """Make a row of balances reach this asset."""
+    have = state.balance.shape[1]
+    if asset >= have:
+        wider = _balances(len(state.balance), MAX_ASSETS)
+        wider[:, :have] = state.balance
+        state.balance = wider
 
 
 def room_for_instrument(state: State, instrument: int) -> None:
@@ -372,20 +465,15 @@ def room_for_positions(state: State, more: int) -> None:
     live = int(pool.capacity.sum())
     while live + more > size:
         size *= 2
-    columns = ("instrument", "quantity", "cost", "funding", "realised")
-    fresh = {name: np.zeros(size, getattr(pool, name).dtype) for name in columns}
-    lengths = pool.count
-    starts = np.zeros(len(lengths), np.int64)
+    fresh = rows(POSITION, size)
+    starts = np.zeros(len(pool.count), np.int64)
     np.cumsum(pool.capacity[:-1], out=starts[1:])
-    held = int(lengths.sum())
-    if held:
-        within = np.arange(held) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        source = np.repeat(pool.start, lengths) + within
-        target = np.repeat(starts, lengths) + within
-        for name in columns:
-            fresh[name][target] = getattr(pool, name)[source]
-    state.pool = Pool(starts, pool.count, pool.capacity, **fresh)
+    if held := int(pool.count.sum()):
+        within = np.arange(held) - np.repeat(np.cumsum(pool.count) - pool.count, pool.count)
+        fresh[np.repeat(starts, pool.count) + within] = state.position_rows[live_rows(pool)]
+    state.account_rows["start"] = starts
     state.used = live
+    put(state, state.account_rows, fresh)
 
 
 def live_rows(pool: Pool, accounts: int | None = None) -> I64Array:
@@ -399,40 +487,26 @@ def holdings(state: State) -> Holdings:
     """The books as the margin kernels read them."""
     if state.order_tables is None:
         state.order_tables = _order_tables(state)
-    return Holdings(
-        start=state.pool.start,
-        count=state.pool.count,
-        instrument=state.pool.instrument,
-        quantity=state.pool.quantity,
-        cost=state.pool.cost,
-        funding=state.pool.funding,
-        balance=state.balance,
-        fees_due=state.accounts.fees_due,
-        profile=state.accounts.profile,
-        order_start=state.order_tables[0],
-        order_count=state.order_tables[1],
-        order_instrument=state.order_tables[2],
-        order_quantity=state.order_tables[3],
-        order_price=state.order_tables[4],
-    )
+    return holdings_in(state.account_rows, state.position_rows, state.balance, state.order_tables)
 
 
-def _order_tables(state: State) -> tuple[I64Array, I64Array, I32Array, I64Array, I64Array]:
-    start = np.zeros(len(state.accounts.status), np.int64)
-    count = np.zeros(len(state.accounts.status), np.int64)
-    rows: list[tuple[int, int, int]] = []
+def _order_tables(state: State) -> tuple[I32Array, I64Array, I64Array]:
+    """The open orders by account; where each account's begin is written to its row."""
+    table = state.account_rows
+    table["order_count"] = 0
+    found: list[tuple[int, int, int]] = []
     for account in sorted({*state.orders, *state.reservations}):
-        own = state.orders.get(account, {})
-        reserved = state.reservations.get(account, {})
-        start[account] = len(rows)
-        rows.extend((o.instrument, o.quantity, o.price) for _, o in sorted(own.items()))
-        rows.extend((o.instrument, o.quantity, o.price) for _, o in sorted(reserved.items()))
-        count[account] = len(rows) - start[account]
-    table = np.array(rows, np.int64).reshape(-1, 3)
-    return (
-        start,
-        count,
-        np.ascontiguousarray(table[:, 0].astype(np.int32)),
-        np.ascontiguousarray(table[:, 1]),
-        np.ascontiguousarray(table[:, 2]),
-    )
+        first = len(found)
+        found.extend((o.instrument, o.quantity, o.price) for _, o in sorted(state.orders.get(account, {}).items()))
+        found.extend(
+            (o.instrument, o.quantity, o.price) for _, o in sorted(state.reservations.get(account, {}).items())
+        )
+        table["order_start"][account], table["order_count"][account] = first, len(found) - first
+    return order_columns(found)
+
+
+def order_columns(orders: list[tuple[int, int, int]]) -> tuple[I32Array, I64Array, I64Array]:
+    """Orders (instrument, lots, ticks) as the columns that the margin kernel reads."""
+    whole = np.array(orders, np.int64).reshape(-1, 3)
+    instrument = np.ascontiguousarray(whole[:, 0].astype(np.int32))
+    return instrument, np.ascontiguousarray(whole[:, 1]), np.ascontiguousarray(whole[:, 2])

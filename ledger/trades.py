@@ -55,7 +55,7 @@ def post_run(
             state.net,
             state.total,
             state.position_total,
-            state.stamp,
+            state.accounts.stamp,
             state.n,
             touched,
             fund_share,

@@ -6,7 +6,7 @@ Money is int64 in smallest units, dollars are micro-dollars, risk arrays and del
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -143,7 +143,70 @@ class Margins(NamedTuple):
     """[accounts] schemas.kinds.Reason, NONE when the figures stand"""
 
 
+HOLDER: Final = np.dtype(
+    [(name, np.int64) for name in ("start", "count", "fees_due", "profile", "order_start", "order_count")]
+)
+"""what `Holdings` has of an account, in one row: what is needed together lies together"""
+POSITION: Final = np.dtype(
+    [("instrument", np.int32), *((name, np.int64) for name in ("quantity", "cost", "funding", "realised"))], align=True
+)
+"""a position, in one row"""
+MARGIN: Final = np.dtype(
+    [
+        *((name, np.int64) for name in ("equity", "maintenance", "buffer", "initial")),
+        ("worst", np.int32),
+        ("status", np.uint8),
+    ],
+    align=True,
+)
+
+_LINE: Final = 64
+"""bytes of a cache line"""
+
+
+def rows(kind: np.dtype[Any], size: int) -> npt.NDArray[np.void]:
+    """So many rows of zeros that begin on a cache line; at least two, so that a column of them is always strided.
+
+    (numpy calls a column of one row contiguous, and a kernel would be compiled once more for it.)
+    """
+    size = max(size, 2)
+    whole = np.zeros(size * kind.itemsize + _LINE, np.uint8)
+    skip = -whole.ctypes.data % _LINE
+    return whole[skip : skip + size * kind.itemsize].view(kind)
+
+
+def margins_in(table: npt.NDArray[np.void], status: str = "status") -> Margins:
+    """A table's columns as Margins; `status` is what the table calls theirs."""
+    return Margins(*(table[name] for name in ("equity", "maintenance", "buffer", "initial", "worst", status)))
+
+
 def margins(accounts: int) -> Margins:
     """Room for the margins of so many accounts, zeros."""
-    whole: list[Any] = [np.zeros(accounts, np.int64) for _ in range(4)]
-    return Margins(*whole, np.zeros(accounts, np.int32), np.zeros(accounts, np.uint8))
+    return margins_in(rows(MARGIN, accounts))
+
+
+def holdings_in(
+    holders: npt.NDArray[np.void],
+    positions: npt.NDArray[np.void],
+    balance: I64Array,
+    orders: tuple[I32Array, I64Array, I64Array] | None = None,
+) -> Holdings:
+    """Tables' columns as Holdings; `orders` are (instrument, quantity, price) columns, none where there are none."""
+    none = (np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    instrument, quantity, price = orders or none
+    return Holdings(
+        start=holders["start"],
+        count=holders["count"],
+        instrument=positions["instrument"],
+        quantity=positions["quantity"],
+        cost=positions["cost"],
+        funding=positions["funding"],
+        balance=balance,
+        fees_due=holders["fees_due"],
+        profile=holders["profile"],
+        order_start=holders["order_start"],
+        order_count=holders["order_count"],
+        order_instrument=instrument,
+        order_quantity=quantity,
+        order_price=price,
+    )

@@ -12,7 +12,7 @@ from ledger.state import State
 from liquidation.auction import Terms
 from liquidation.plan import Requirement
 from risk.requirement import margin_accounts, scratch
-from risk.tables import Holdings, margins
+from risk.tables import HOLDER, POSITION, holdings_in, margins, rows
 from risk.valuation import asset_value, contract_value
 from schemas.kinds import Kind, Parameter, Payoff
 
@@ -87,25 +87,17 @@ class StateView:
             balance = np.tile(owned, (candidates, 1))
             for at, asset, lot in coins:
                 balance[:, asset] = lots[:, at] * lot + int(math.fmod(int(owned[asset]), lot))
-            book = Holdings(
-                start=np.arange(candidates, dtype=np.int64) * width,
-                count=np.full(candidates, width, np.int64),
-                instrument=np.tile(numbers, candidates),
-                quantity=np.ascontiguousarray(lots[:, columns]).reshape(-1),
-                cost=np.zeros(candidates * width, np.int64),
-                funding=np.tile(state.market.funding[numbers], candidates),
-                balance=balance,
-                fees_due=np.zeros(candidates, np.int64),
-                profile=np.full(candidates, state.accounts.profile[account], np.int64),
-                order_start=np.zeros(candidates, np.int64),
-                order_count=np.zeros(candidates, np.int64),
-                order_instrument=np.zeros(0, np.int32),
-                order_quantity=np.zeros(0, np.int64),
-                order_price=np.zeros(0, np.int64),
-            )
+            holders, held = rows(HOLDER, candidates), rows(POSITION, candidates * width)
+            holders["start"][:candidates] = np.arange(candidates) * width
+            holders["count"][:candidates] = width
+            holders["profile"] = state.accounts.profile[account]
+            held["instrument"][: candidates * width] = np.tile(numbers, candidates)
+            held["quantity"][: candidates * width] = lots[:, columns].reshape(-1)
+            held["funding"][: candidates * width] = np.tile(state.market.funding[numbers], candidates)
+            book = holdings_in(holders, held, balance)
             out = margins(candidates)
             every = np.arange(candidates, dtype=np.int64)
             margin_accounts(every, book, state.market, state.profiles, self._memory, out)
-            return out.maintenance, out.initial
+            return out.maintenance[:candidates], out.initial[:candidates]
 
         return required
