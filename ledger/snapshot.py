@@ -220,7 +220,9 @@ def _restored_facts(t: dict[str, Any]) -> Facts:
 
 def _restored(told: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], shard_of: I32Array | None) -> State:
     accounts = len(arrays["balance"])
-    state = genesis(told["shard"], told["shards"], shard_of, accounts=accounts)
+    # As wide as the table of shards: whose a number is must not depend on whether it was opened.
+    wide = max(accounts, 0 if shard_of is None else len(shard_of))
+    state = genesis(told["shard"], told["shards"], shard_of, accounts=wide)
     count = arrays["positions.count"]
     held = int(count.sum())
     if arrays["balance"].shape[1] > state.balance.shape[1]:
