@@ -210,7 +210,7 @@ def _total(vectors: Sequence[Sequence[int]], width: int) -> list[int]:
 
 def _basis(market: Market, profiles: Profiles, profile: int, key: int, moves: Sequence[Leg | OrderPart]) -> int:
     """What an underlying's expiries that lean against each other are charged; orders count where they make it more."""
-    long = short = 0
+    long = short = reach = widest = 0
     for bucket in sorted({int(market.bucket[move.instrument]) for move in moves}):
         here = [move for move in moves if market.bucket[move.instrument] == bucket]
         net = sum(move.delta for move in here if isinstance(move, Leg))
@@ -218,7 +218,10 @@ def _basis(market: Market, profiles: Profiles, profile: int, key: int, moves: Se
         sold = sum(min(move.delta, 0) for move in here if isinstance(move, OrderPart))
         long += max(net + bought, 0)
         short += max(-(net + sold), 0)
-    return ceil(_share(min(long, short), int(profiles.basis[profile, key])))
+        reach += max(net + bought, -(net + sold))
+        widest = max(widest, net + bought, -(net + sold))
+    # whichever way the widest expiry leans, what hedges it is in the others
+    return ceil(_share(min(long, short, reach - widest), int(profiles.basis[profile, key])))
 
 
 def _sign(interval: _Interval) -> int:
@@ -388,7 +391,7 @@ class _Portfolio:
         scans, deltas, basis = {}, {}, 0
         for key in self.groups():
             mine = [order for order in filled if _key(self.netting, self.market, order.instrument) == key]
-            as_legs: list[Leg] = [Leg(order.instrument, order.quantity, None, order.losses, order.delta) for order in mine]
+            as_legs = [Leg(order.instrument, order.quantity, None, order.losses, order.delta) for order in mine]
             after = self.legs_of(key) + as_legs
             scans[key] = max(0, *_total([leg.losses for leg in after], self.width))
             net = sum(leg.delta for leg in after)

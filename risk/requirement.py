@@ -78,6 +78,10 @@ _LOW: Final = 1
 _LEGS: Final = 2
 
 
+AHEAD: Final = 64
+"""accounts whose memory is asked for at once"""
+
+
 class Scratch(NamedTuple):
     """Working memory of one call of `margin_accounts`; every thread brings its own. Each call leaves it clean."""
 
@@ -96,6 +100,8 @@ class Scratch(NamedTuple):
     """[instruments or underlyings, COLUMNS] see risk.credit"""
     cells: I64Array
     """[MAX_UNDERLYINGS x MAX_EXPIRIES, 3] net dollar delta of an expiry: of legs, of orders above and below zero"""
+    seen: I64Array
+    """[1] what reading ahead came to, never used"""
 
 
 def scratch(instruments: int, orders: int) -> Scratch:
@@ -109,6 +115,7 @@ def scratch(instruments: int, orders: int) -> Scratch:
         orders=np.zeros((orders, 5), np.int64),
         groups=np.zeros((keys, COLUMNS), np.int64),
         cells=np.zeros((MAX_UNDERLYINGS * MAX_EXPIRIES, 3), np.int64),
+        seen=np.zeros(1, np.int64),
     )
 
 
@@ -400,10 +407,10 @@ def _short_new(account: int, holdings: Holdings, market: Market, scratch: Scratc
 
 
 @inlined
-def _lean(leg: int, legs: I64Array, cells: I64Array) -> tuple[int, int, int, int]:
-    """What the expiries of these legs (or orders) lean long and short, now and at the most over all fills. Each expiry
-    is counted once and cleared."""
-    long, short, long_high, short_high = 0, 0, 0, 0
+def _lean(leg: int, legs: I64Array, cells: I64Array) -> tuple[int, int, int, int, int, int]:
+    """What the expiries of these legs (or orders) lean long and short, now and at the most over all fills; the sum and
+    the largest of what they may lean either way. Each expiry is counted once and cleared."""
+    long, short, long_high, short_high, reach, widest = 0, 0, 0, 0, 0, 0
     while leg >= 0:
         cell = legs[leg, _CELL]
         net, bought, sold = cells[cell, 0], cells[cell, 1], cells[cell, 2]
@@ -414,8 +421,11 @@ def _lean(leg: int, legs: I64Array, cells: I64Array) -> tuple[int, int, int, int
         short -= min(net, 0)
         long_high += max(net + bought, 0)
         short_high -= min(net + sold, 0)
+        either = max(net + bought, -(net + sold))
+        reach += either
+        widest = max(widest, either)
         leg = legs[leg, _NEXT]
-    return long, short, long_high, short_high
+    return long, short, long_high, short_high, reach, widest
 
 
 @inlined
@@ -480,6 +490,30 @@ def _up(fine: int) -> int:
 
 
 @kernel
+def _bring_near(accounts: I64Array, first: int, end: int, holdings: Holdings) -> int:
+    """Read what the next accounts' margins will need, so that the waits for memory overlap instead of adding up.
+
+    The sum has no meaning; it keeps the reads from being left out.
+    """
+    total = np.int64(0)
+    for index in range(first, end):
+        account = accounts[index]
+        total += holdings.start[account] + holdings.count[account] + holdings.order_start[account]
+        total += holdings.balance[account, 0]
+    for index in range(first, end):
+        account = accounts[index]
+        begin = holdings.start[account]
+        stop = begin + holdings.count[account]
+        p = begin
+        while p < stop:
+            total += holdings.quantity[p]
+            p += 1
+        if stop > begin:
+            total += holdings.funding[stop - 1]
+    return total
+
+
+@kernel
 def margin_accounts(
     accounts: I64Array, holdings: Holdings, market: Market, profiles: Profiles, scratch: Scratch, out: Margins
 ) -> None:
@@ -495,6 +529,8 @@ def margin_accounts(
     """
     losses, group, groups, legs, orders = profiles.losses, scratch.group, scratch.groups, scratch.legs, scratch.orders
     for index in range(accounts.shape[0]):
+        if index % AHEAD == 0:
+            scratch.seen[0] ^= _bring_near(accounts, index, min(index + AHEAD, accounts.shape[0]), holdings)
         account = _index(accounts[index])
         profile = _index(holdings.profile[account])
         width = profiles.width[profile]
@@ -542,10 +578,17 @@ def margin_accounts(
             key = _index(groups[g, KEY])
             if netted and profiles.basis[profile, key] > 0:
                 rate = profiles.basis[profile, key]
-                long, short, long_high, short_high = _lean(groups[g, LEG], legs, scratch.cells)
-                new_long, new_short, new_long_high, new_short_high = _lean(groups[g, ORDER], orders, scratch.cells)
-                required += part_up(min(long + new_long, short + new_short), rate)
-                required_high += part_up(min(long_high + new_long_high, short_high + new_short_high), rate)
+                long, short, long_high, short_high, reach, widest = _lean(groups[g, LEG], legs, scratch.cells)
+                required += part_up(min(long, short), rate)
+                if groups[g, ORDER] >= 0:
+                    # expiries without legs: they hold nothing yet
+                    _, _, new_long, new_short, new_reach, new_widest = _lean(groups[g, ORDER], orders, scratch.cells)
+                    long_high += new_long
+                    short_high += new_short
+                    reach += new_reach
+                    widest = max(widest, new_widest)
+                # the widest expiry leans one way only: what hedges it is in the others
+                required_high += part_up(min(long_high, short_high, reach - widest), rate)
             if groups[g, SHORTED_HIGH] > 0:
                 rate = profiles.short_option[profile, key if netted else _index(market.underlying[key])]
                 minimum += part_up(groups[g, SHORTED] << ARRAY_EXPONENT, rate)

@@ -84,7 +84,7 @@ def test_buffer_default_and_digest(path: Path) -> None:
         ('price_scan = "0.15"', 'price_scan = "0.50"', Fault.OUT_OF_RANGE, "underlyings.BTC.price_scan"),
         ("[underlyings.BTC]", "[underlyings.BITCOINXX]", Fault.OUT_OF_RANGE, "underlyings.BITCOINXX"),
         ('price_scan = "0.15"', 'price_scan = "0.15001"', Fault.NOT_BASIS_POINTS, "underlyings.BTC.price_scan"),
-        ('price_scan = "0.15"', "price_scan = 0.1500000000000000001", Fault.NOT_BASIS_POINTS, "underlyings.BTC.price_scan"),
+        ('price_scan = "0.15"', "price_scan = 0.150000000000001", Fault.NOT_BASIS_POINTS, "underlyings.BTC.price_scan"),
         ('netting = "underlying"', 'netting = "all"', Fault.UNKNOWN_KIND, "netting"),
         ('kind = "span16"', 'kind = "span17"', Fault.UNKNOWN_KIND, "scenarios.kind"),
         ('netting = "underlying"', 'netting = "position"', Fault.NOT_NETTED, "underlyings.BTC.basis"),
