@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 from ledger.fold import fold
+from ledger.journal import JournalReader
 from ledger.journal.outcomes import OutcomeLog
 from ledger.journal.sqlite import SqliteReader
-from ledger.sequence import Numbered, SequenceState, number
+from ledger.sequence import Numbered, SequenceState, ShardEntry, number
 from schemas.events import EVENTS, Mark
 from schemas.wire import EntryHeader, WireError, decode
 from services.lockstep import JOURNAL, OUTCOME_LOG, Clearing, Settings
@@ -34,22 +36,29 @@ def replayed(directory: Path, to: int | None = None, *, from_start: bool = False
         if to is not None and to < 1:
             raise PositionUnknown(to, _last(reader))
         if not from_start:
-            _restore(clearing, directory, to, fall_back=fall_back)
-        every = clearing.settings.snapshot_every
-        for offset, data in reader.read(0, reader.end()):
-            if to is not None and clearing.sequence.n >= to:
-                break
-            told = number(clearing.sequence, offset, data)
-            if isinstance(told, Numbered) and any(state.n < told.n for state in clearing.states):
-                for part in clearing.parts(told):
-                    if part.n > clearing.states[part.shard].n:
-                        fold(clearing.states[part.shard], part, snapshot_every=every)
+            restore(clearing, directory, to, fall_back=fall_back)
+        for _ in refolded(clearing, reader, to):
+            pass
     if to is not None and clearing.sequence.n < to:
         raise PositionUnknown(to, clearing.sequence.n)
     return clearing
 
 
-def _restore(clearing: Clearing, directory: Path, to: int | None, *, fall_back: bool) -> None:
+def refolded(clearing: Clearing, reader: JournalReader, to: int | None = None) -> Iterator[tuple[ShardEntry, bytes]]:
+    """Fold the entries up to `to` that each shard does not have yet, telling the outcomes of each."""
+    for offset, data in reader.read(0, reader.end()):
+        if to is not None and clearing.sequence.n >= to:
+            return
+        told = number(clearing.sequence, offset, data)
+        if isinstance(told, Numbered) and any(state.n < told.n for state in clearing.states):
+            for part in clearing.parts(told):
+                if part.n > clearing.states[part.shard].n:
+                    every = clearing.settings.snapshot_every
+                    yield part, fold(clearing.states[part.shard], part, snapshot_every=every)
+
+
+def restore(clearing: Clearing, directory: Path, to: int | None, *, fall_back: bool = False) -> None:
+    """Put each shard where its last snapshot not after entry `to` has it. Raises as `replayed`."""
     with closing(OutcomeLog(directory / OUTCOME_LOG, reading=True)) as log:
         for shard in range(clearing.settings.shards):
             state = latest(directory, log, shard, to, clearing.shard_of, fall_back=fall_back)
