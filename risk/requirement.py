@@ -78,7 +78,7 @@ _LOW: Final = 1
 _LEGS: Final = 2
 
 
-AHEAD: Final = 64
+AHEAD: Final = 32
 """accounts whose memory is asked for at once"""
 
 
