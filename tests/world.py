@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from schemas.events import EVENTS
 from schemas.kinds import Kind, Payoff, Right, Segregation, Settling, Style
 from schemas.outcomes import OUTCOMES, LegPosted, MarkDone, Rejected
 from schemas.sources import ALLOWED, Role, source
-from schemas.wire import OutcomeHeader, decode, encode_entry, messages_of, runs_of
+from schemas.wire import OutcomeHeader, Run, decode, encode_entry, messages_of, runs_of
 from services.lockstep import Clearing, Settings
 from services.pricer import market
 
@@ -146,6 +147,11 @@ class World:
         self.sequences[number] += 1
         return self.bytes(encode_entry(number, self.sequences[number], runs_of(EVENTS, events)))
 
+    def send_runs(self, role: Role, runs: Sequence[Run]) -> list[Any]:
+        number = source(role)
+        self.sequences[number] += 1
+        return self.bytes(encode_entry(number, self.sequences[number], runs))
+
     def bytes(self, data: bytes) -> list[Any]:
         self.entries.append(data)
         said: list[Any] = []
@@ -190,10 +196,7 @@ class World:
         self.time += after
         out = self.send(*self.oracle())
         number = self.marks + 1
-        runs = market(self.state, number, self.time)
-        pricer = source(Role.PRICER)
-        self.sequences[pricer] += 1
-        out += self.bytes(encode_entry(pricer, self.sequences[pricer], runs))
+        out += self.send_runs(Role.PRICER, market(self.state, number, self.time))
         self.marks = number
         return out + self.send(e.Mark(mark=number, market=number, time=self.time))
 
