@@ -83,7 +83,7 @@ _RISK_BOUND_EXCEEDED: Final = int(Reason.RISK_BOUND_EXCEEDED)
 _NO_RISK_ARRAY: Final = int(Reason.NO_RISK_ARRAY)
 _STALE_PRICE: Final = int(Reason.STALE_PRICE)
 
-AHEAD: Final = 32
+AHEAD: Final = 16
 """rows whose memory is asked for at once"""
 SMALLEST_BLOCK: Final = 4
 EXPOSURE_SHARE: Final = MAX_EXPOSURE // 1024
@@ -227,8 +227,8 @@ def bring_near(rows: Any, first: int, end: int, accounts: Accounts, pool: Pool, 
         for account in (rows[i].buyer, rows[i].seller):
             if account < known:
                 start = pool.start[account]
-                for p in range(start, start + pool.count[account], 8):
-                    total += pool.instrument[p] + pool.quantity[p] + pool.cost[p] + pool.funding[p] + pool.realised[p]
+                for p in range(start, start + pool.count[account]):
+                    total += pool.cost[p]
     return total
 
 
