@@ -14,6 +14,7 @@ from ledger.journal.outcomes import OutcomeLog, OutcomesBroken
 from ledger.journal.sqlite import SqliteReader
 from ledger.snapshot import dump
 from ledger.trades import InvariantBroken
+from services.ahead import ahead
 from services.heads import Head, HeadBroken, read_heads
 from services.lockstep import HEADS, JOURNAL, OUTCOME_LOG, Clearing, Settings
 from services.snapshots import present, snapshot_path
@@ -122,10 +123,10 @@ def _compare(
     except FileNotFoundError:
         raise _Difference(f"the outcomes, {OUTCOME_LOG}, are missing", part="outcomes", n=1, shard=0) from None
     with closing(log), closing(SqliteReader(directory / JOURNAL)) as reader:
-        stored = [log.scan(shard) for shard in range(clearing.settings.shards)]
+        stored = [ahead(log.scan(shard)) for shard in range(clearing.settings.shards)]
         due: set[Path] = set()
         end = reader.end()
-        for offset, data in reader.read(0, end):
+        for offset, data in ahead(reader.read(0, end)):
             before = [state.n for state in clearing.states]
             for part, outcomes in clearing.take(offset, data):
                 _same_outcomes(stored[part.shard], part.n, part.shard, outcomes)

@@ -195,7 +195,7 @@ def run(
     ledger = Lockstep(directory, Settings(shards, highest + 1, snapshot_every), acknowledged)
     try:
         conductor = Conductor(ledger, seed)
-        _found(conductor, venue, opened, accounts)
+        establish(conductor, venue, opened, accounts)
         conductor.send(Role.ORACLE, markets.oracle_events(track, venue, inputs.funding, 0))
         conductor.mark(opened)
         people = _open_accounts(conductor, inputs, venue, accounts, seed, opened)
@@ -210,7 +210,7 @@ def run(
     return ledger, conductor.ran
 
 
-def _found(conductor: Conductor, venue: Exchange, opened: int, accounts: int) -> None:
+def establish(conductor: Conductor, venue: Exchange, opened: int, accounts: int) -> None:
     """What exists before anybody trades."""
     profiles = [e for number, text in shipped_profiles().items() for e in profile_events(number, text, opened)]
     conductor.send(
