@@ -254,6 +254,25 @@ def test_short_options_that_cannot_lose_still_need_their_minimum() -> None:
     assert parts.maintenance == 10 * DOLLAR
 
 
+def test_sales_of_held_options_open_shorts_only_past_what_is_held() -> None:
+    # 3 long and orders to sell 2 and 4: at most 3 short x 250 x 1 % = 7.5 dollars; of the other, never held, 2: 5
+    option = Instrument(kind=Kind.OPTION, style=Style.PREMIUM, mark=1, notional=250 * DOLLAR)
+    rules = Rules([[0, 0], [0, 0]], short_option=[100], buffer=0)
+    orders = [Order(0, -2, 1), Order(1, -2, 1), Order(0, -4, 1), Order(1, 9, 1)]
+    parts = explained(Account([Position(0, 3)], [0], orders), rules, [option, option])
+    assert (parts.maintenance, parts.initial) == (0, 12_500_000)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
+def test_the_lowest_of_the_scenarios_that_tie_is_the_worst(order: tuple[int, ...]) -> None:
+    # two underlyings lose 10 at most, one in scenario 2, the other in 1 and 2; a third loses 9 in scenario 0
+    rows = [[0, 0, 10 * FINE], [0, 10 * FINE, 10 * FINE], [9 * FINE, 0, 0]]
+    zeros = [0, 0, 0]
+    rules = Rules([rows[number] for number in order], scan=zeros, basis=zeros, short_option=zeros)
+    listed = [Instrument(kind=Kind.FUTURE, mark=1, underlying=number) for number in range(3)]
+    assert explained(Account([Position(number, 1) for number in range(3)]), rules, listed).worst == 1
+
+
 def test_coin_collateral_hedges_a_short_and_is_cut_by_its_haircut() -> None:
     # 2 BTC at 100,000 after 5 %: 190,000 of equity and 1.9 coins in the scan. Short 2 perps: 0.1 coin x 15 % = 1,500.
     assets = [Asset(), Asset(100_000 * DOLLAR, 10**8, 500, 1)]
