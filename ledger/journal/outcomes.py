@@ -181,6 +181,8 @@ class OutcomeLog:
                     one.execute(f"PRAGMA application_id = {_APPLICATION}")
                     one.execute(f"PRAGMA user_version = {FORMAT}")
         found = (one.execute("PRAGMA application_id").fetchone()[0], one.execute("PRAGMA user_version").fetchone()[0])
+        if reading and found == (0, 0) and not one.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise FileNotFoundError(f"{self._where}: no outcomes have been put here yet")
         if found != (_APPLICATION, FORMAT):
             raise OutcomesBroken(self._where, 0, 0, f"application id {found[0]:#x}, format {found[1]}: no outcomes")
 
