@@ -13,7 +13,9 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from bench import audit, fold, remargin
+import bench.audit as audit
+import bench.fold as fold
+import bench.remargin as remargin
 
 SUITES: Final[dict[str, Callable[[], list[dict[str, Any]]]]] = {
     "remargin": remargin.run,

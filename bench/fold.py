@@ -11,7 +11,6 @@ from statistics import median
 from time import perf_counter
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +19,9 @@ from ledger.fold import fold
 from ledger.sequence import Numbered, SequenceState, SplitState, number, split
 from ledger.state import State, genesis, room_for_instrument, room_for_positions
 from risk.profile import Netting
+from risk.tables import I64Array
 from schemas.chart import FIRST_ACCOUNT, House
+from schemas.compiled import compiled
 from schemas.events import EVENTS, Trade
 from schemas.kinds import Kind, Style
 from schemas.limits import BASIS_POINTS, MICRO
@@ -152,20 +153,22 @@ def bare(accounts: int) -> float:
     size = accounts + FIRST_ACCOUNT
     quantity, cost = np.zeros(size * 10, np.int64), np.zeros(size * 10, np.int64)
     vector, worst = np.zeros((size, SCENARIOS), np.int64), np.zeros(size, np.int64)
-    columns = [
-        tuple(np.ascontiguousarray(r[c]) for c in ("buyer", "seller", "instrument", "quantity", "price")) for r in rows
-    ]
-    _bare_loop(*columns[0], losses, quantity, cost, vector, worst)
+    names = ("buyer", "seller", "instrument", "quantity", "price")
+    columns = [tuple(np.ascontiguousarray(row[name]) for name in names) for row in rows]
+    _bare_loop(columns[0], losses, quantity, cost, vector, worst)
     times = []
     for column in columns:
         begun = perf_counter()
-        _bare_loop(*column, losses, quantity, cost, vector, worst)
+        _bare_loop(column, losses, quantity, cost, vector, worst)
         times.append((perf_counter() - begun) / PER_ENTRY * 1e9)
     return median(times)
 
 
-@numba.njit(cache=True)  # type: ignore[misc]
-def _bare_loop(buyer, seller, instrument, lots, price, losses, quantity, cost, vector, worst):  # type: ignore[no-untyped-def]
+@compiled
+def _bare_loop(
+    trades: Any, losses: I64Array, quantity: I64Array, cost: I64Array, vector: I64Array, worst: I64Array
+) -> None:
+    buyer, seller, instrument, lots, price = trades
     for i in range(len(buyer)):
         for side in range(2):
             account = buyer[i] if side == 0 else seller[i]

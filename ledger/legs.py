@@ -93,8 +93,8 @@ EXPOSURE_SHARE: Final = MAX_EXPOSURE // 1024
 @inlined
 def find(pool: Pool, account: int, instrument: int) -> int:
     """Where the account's position in the instrument is in the pool, or -1 - (where it would be inserted)."""
-    low = pool.start[account]
-    high = low + pool.count[account]
+    low: Any = pool.start[account]
+    high: Any = low + pool.count[account]
     while low < high:
         middle = (low + high) >> 1
         if pool.instrument[middle] < instrument:
@@ -102,8 +102,8 @@ def find(pool: Pool, account: int, instrument: int) -> int:
         else:
             high = middle
     if low < pool.start[account] + pool.count[account] and pool.instrument[low] == instrument:
-        return low
-    return -1 - low
+        return int(low)
+    return int(-1 - low)
 
 
 @inlined
@@ -215,7 +215,7 @@ def bring_near(rows: Any, first: int, end: int, accounts: Accounts, pool: Pool, 
     The sum has no meaning; it keeps the reads from being left out.
     """
     known = len(accounts.status)
-    total = np.int64(0)
+    total: Any = np.int64(0)
     for i in range(first, end):
         for account in (rows[i].buyer, rows[i].seller):
             if account < known:
@@ -229,7 +229,7 @@ def bring_near(rows: Any, first: int, end: int, accounts: Accounts, pool: Pool, 
                 start = pool.start[account]
                 for p in range(start, start + pool.count[account]):
                     total += pool.cost[p]
-    return total
+    return int(total)
 
 
 @kernel
@@ -261,8 +261,9 @@ def post_trades(
 ) -> int:
     """Post the trades `rows[first:]` (layout of Trade); writes LegPosted rows to `legs`, Rejected rows to `refused`.
 
-    `reasons` [MAX_CHAIN] is working memory. Returns the first row not handled: short of the end when the pool may run out of room, or when an invariant broke
-    (counters[BROKEN]). Products stay below 2^62: quantities are below 2^31, values checked in float first.
+    `reasons` [MAX_CHAIN] is working memory. Returns the first row not handled: short of the end when the pool may run
+    out of room, or when an invariant broke (counters[BROKEN]). Products stay below 2^62: quantities are below 2^31,
+    values are checked in float first.
     """
     known = len(accounts.status)
     at = first

@@ -56,7 +56,7 @@ class Pool(NamedTuple):
 
     start: I64Array
     """[accounts]"""
-    count: I64Array
+    count: I64Array  # type: ignore[assignment]  # a tuple's own `count` is of no use in a table
     capacity: I64Array
     instrument: I32Array
     """[positions]"""

@@ -510,7 +510,7 @@ def _bring_near(accounts: I64Array, first: int, end: int, holdings: Holdings) ->
             p += 1
         if stop > begin:
             total += holdings.funding[stop - 1]
-    return total
+    return int(total)
 
 
 @kernel

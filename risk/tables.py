@@ -20,12 +20,13 @@ class Holdings(NamedTuple):
     """What accounts hold.
 
     The positions of account a are `instrument[start[a] : start[a] + count[a]]` (sorted by instrument) and the columns
-    beside it; its open orders (bids' reservations included) `order_*[order_start[a] : order_start[a] + order_count[a]]`.
+    beside it; its open orders, bids' reservations among them, are `order_*[order_start[a] : order_start[a] +
+    order_count[a]]`.
     """
 
     start: I64Array
     """[accounts]"""
-    count: I64Array
+    count: I64Array  # type: ignore[assignment]  # a tuple's own `count` is of no use in a table
     """[accounts]"""
     instrument: I32Array
     """[positions]"""
@@ -107,7 +108,7 @@ class Profiles(NamedTuple):
     width: I64Array
     """[profiles] scenarios"""
     offset: I64Array
-    """[profiles] where the profile's rows begin in `losses`: row i is losses[offset + i * width : offset + (i + 1) * width]"""
+    """[profiles] where its rows begin in `losses`: row i is losses[offset + i * width : offset + (i + 1) * width]"""
     losses: I64Array
     """[pool]"""
     has_row: U8Array
@@ -117,7 +118,7 @@ class Profiles(NamedTuple):
     scan: I64Array
     """[profiles, underlyings] price scan range, basis points"""
     basis: I64Array
-    """[profiles, underlyings] charge on deltas of one expiry that lean on another's, basis points of the hedged dollar delta"""
+    """[profiles, underlyings] charge on deltas that lean on another expiry's, basis points of the hedged delta"""
     short_option: I64Array
     """[profiles, underlyings] minimum for each short option lot, basis points of its notional"""
     credit_start: I64Array

@@ -29,8 +29,8 @@ def contract_value(payoff: int, quantity: int, price: int, tick_value: int, cont
 def asset_value(amount: int, price: int, scale: int) -> int:
     """Micro-dollars an amount of smallest units is worth, rounded down, exact where |whole units x price| < 2^62.
 
-    Split in two steps of at most 10^4 so that no product passes 64 bits: floor((a b + floor(c / d)) / b) is the floor of
-    the whole. `scale` is a power of ten up to 10^8, `price` below MAX_ASSET_PRICE.
+    Split in two steps of at most 10^4 so that no product passes 64 bits: floor((a b + floor(c / d)) / b) is the floor
+    of the whole. `scale` is a power of ten up to 10^8, `price` below MAX_ASSET_PRICE.
     """
     whole = amount // scale
     rest = amount - whole * scale

@@ -1,9 +1,9 @@
 """Every event that may enter the journal, defined once.
 
-An event is a fact from outside the fold: an exchange's trade, an oracle's price, the council's parameter change, or what
-the services decided from earlier outcomes (risk arrays, plans, awards, fund payments). Numbers are integers in smallest
-units: an amount in the asset's, a quantity in the instrument's lots, a price in the instrument's ticks. `time` is the
-event's own and is recorded, never acted on; what takes effect at a time does so at the first mark at or past it.
+An event is a fact from outside the fold: an exchange's trade, an oracle's price, the council's parameter change, or
+what the services decided from earlier outcomes (risk arrays, plans, awards, fund payments). Numbers are integers in
+smallest units: an amount in the asset's, a quantity in the instrument's lots, a price in the instrument's ticks. `time`
+is the event's own and is recorded, never acted on; what takes effect at a time does so at the first mark at or past it.
 
 Flags: bit 0 (`LINKED`) ties an event to the next one of its entry; a chain passes or fails together.
 """
@@ -192,8 +192,8 @@ class WithdrawalDecided:
 class Trade:
     """A match, novated into two legs. A strategy of several legs is a chain of linked trades.
 
-    `price` is in ticks of the instrument (a premium for an option). Fees are in the settlement asset, paid by each side;
-    a negative one is a rebate.
+    `price` is in ticks of the instrument (a premium for an option). Fees are in the settlement asset, paid by each
+    side; a negative one is a rebate.
     """
 
     flags: U16 = 0
@@ -264,7 +264,7 @@ class OrderCancelled:
 
 @define(EVENTS, 28)
 class FeeCharged:
-    """A fee in dollars that falls due: it lowers equity at once and is posted at the first mark at or past `effective`."""
+    """A fee in dollars that falls due: it lowers equity at once, and the first mark at or past `effective` posts it."""
 
     flags: U16 = 0
     account: U32
@@ -462,7 +462,7 @@ class Mark:
     time: Time
 
 
-# --- default management ------------------------------------------------------------------------------------------------
+# --- default management ----------------------------------------------------------------------------------------------
 
 
 @define(EVENTS, 50)

@@ -25,7 +25,7 @@ class Payoff(IntEnum):
 
 
 class Settling(IntEnum):
-    """When a gain becomes cash: at a close or expiry (COLLATERALISED), or at every settlement price (SETTLED_TO_MARKET)."""
+    """When a gain becomes cash: at a close (COLLATERALISED), or at every settlement price (SETTLED_TO_MARKET)."""
 
     COLLATERALISED = 0
     SETTLED_TO_MARKET = 1

@@ -41,7 +41,7 @@ class LegPosted:
 
 @define(OUTCOMES, 101)
 class Posted:
-    """An amount moved from one account to another. `reference` names what it belongs to (deposit, withdrawal, instrument)."""
+    """An amount moved from one account to another. `reference` names its deposit, withdrawal, mark or instrument."""
 
     index: U32
     kind: PostingKind
@@ -192,7 +192,7 @@ class DeficitFound:
 
 @define(OUTCOMES, 113)
 class DeleveragingCandidate:
-    """A position on the other side of a deleveraging call, with what it is ranked by (profit x leverage, millionths)."""
+    """A position on the other side of a deleveraging call, and its rank (profit x leverage, millionths)."""
 
     index: U32
     account: U32

@@ -134,7 +134,7 @@ def _legs(told: Gathered, run: Run, state: State) -> None:
             told.deleveraged[int(row["account"])] += max(0, gift)
 
 
-def _rung(told: Gathered, one: RungChanged, state: State) -> None:
+def _rung(told: Gathered, one: RungChanged, _: State) -> None:
     if one.after >= Rung.CALLED and one.before < Rung.CALLED:
         told.calls[-1] += 1
         told.called.add(one.account)
@@ -143,7 +143,7 @@ def _rung(told: Gathered, one: RungChanged, state: State) -> None:
         told.liquidated.add(one.account)
 
 
-def _done(told: Gathered, one: MarkDone, state: State) -> None:
+def _done(told: Gathered, one: MarkDone, _: State) -> None:
     told.equity[-1] += one.equity
     told.initial[-1] += one.initial
     told.maintenance[-1] += one.maintenance
@@ -193,7 +193,8 @@ _TAKERS: Final[Mapping[type[Any], Any]] = {
 def begin_mark(told: Gathered, time: int) -> None:
     """Open the next entry of every series, before the mark's outcomes come."""
     told.times.append(time)
-    for series in (told.equity, told.initial, told.maintenance, told.calls, told.liquidations, told.notional, told.fund):
+    margins_told = (told.equity, told.initial, told.maintenance)
+    for series in (*margins_told, told.calls, told.liquidations, told.notional, told.fund):
         series.append(0)
 
 
@@ -268,7 +269,7 @@ def figures(
             for a in sorted({*told.owed, *told.deleveraged})
         ],
         losses=Losses(
-            from_accounts=sum(max(0, -profit[a]) - told.covered[a] - told.deleveraged[a] for a in failed if profit[a] < 0),
+            from_accounts=sum(-profit[a] - told.covered[a] - told.deleveraged[a] for a in failed if profit[a] < 0),
             from_fund=sum(told.covered.values()),
             from_deleveraging=sum(told.deleveraged.values()),
             uncovered=uncovered,

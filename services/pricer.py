@@ -1,4 +1,4 @@
-"""The pricer: from oracle values the fold has accepted to a market's facts, ready for the journal. Floats propose here."""
+"""The pricer: from oracle values that the fold accepted to a market's facts. Here floats propose."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def profiles_at(state: State, time: int) -> dict[int, Profile]:
 
 
 def market(state: State, number: int, time: int) -> tuple[Run, ...]:
-    """The facts of market `number` at a time: marks, asset prices and every profile's risk arrays, closed by their hash.
+    """The facts of market `number` at a time: marks, prices and every profile's risk arrays, closed by their hash.
 
     A pure function of the facts the fold knows. Raises what `risk.pricing` and `risk.arrays` raise where a value is
     impossible.
