@@ -607,8 +607,8 @@ def test_a_position_and_a_balance_have_limits() -> None:
     world.deposit(16, 2**60)
     assert reasons(world.deposit(16, 2**61 + world.balance(House.CUSTODY))) == []  # all that the custodian may hold
     assert reasons(world.deposit(16, 1)) == ["BALANCE_LIMIT"]
-    assert reasons(world.trade(16, 17, SPOT_BTC, 10_000, 800_000)) == ["BALANCE_LIMIT"]
-    assert reasons(world.trade(16, 17, PERP_BTC, 10_000, 800_000)) == ["BALANCE_LIMIT"]
+    assert reasons(world.trade(16, 17, SPOT_BTC, 200_000, 800_000)) == ["BALANCE_LIMIT"]
+    assert reasons(world.trade(16, 17, PERP_BTC, 200_000, 800_000)) == ["BALANCE_LIMIT"]
     world.mark()
 
 
