@@ -91,6 +91,7 @@ def _told() -> Iterator[None]:
 
 
 def _bar(description: str, *, quiet: bool) -> Progress:
+    """A progress bar on the terminal; where the errors go elsewhere there is none."""
     return Progress(
         TextColumn(f"{description:<10}"),
         BarColumn(bar_width=40),
@@ -98,7 +99,7 @@ def _bar(description: str, *, quiet: bool) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=_errors,
-        disable=quiet,
+        disable=quiet or not _errors.is_terminal,
         transient=False,
     )
 
@@ -221,7 +222,7 @@ def audit_command(
     as_json: AsJson = False,
 ) -> None:
     """Fold the journal again from its first entry and compare every byte. Exit 0: all agrees; 1: a first difference."""
-    with _told(), _bar("auditing", quiet=as_json or not sys.stderr.isatty()) as bar:
+    with _told(), _bar("auditing", quiet=as_json) as bar:
         task = bar.add_task("auditing", total=None)
         verdict: Verdict = audit(directory, heads, lambda done, of: bar.update(task, completed=done, total=of))
     if as_json:
@@ -354,10 +355,12 @@ def cat_command(
 def _entry(told: Numbered) -> dict[str, Any]:
     head: dict[str, Any] = {"n": told.n, "offset": told.offset, "source": told.source, "sequence": told.sequence}
     try:
-        events = messages_of(decode(told.data, EntryHeader, EVENTS).runs)
+        runs = decode(told.data, EntryHeader, EVENTS).runs
+        events = [to_json(EVENTS, event) for event in messages_of(runs)]
     except WireError as error:
         return {**head, "unreadable": str(error)}
-    return {**head, "events": [to_json(EVENTS, event) for event in events]}
+    # with the length of each run the very bytes can be made again
+    return {**head, "runs": [len(run.rows) for run in runs], "events": events}
 
 
 @app.command("proof")

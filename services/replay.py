@@ -79,20 +79,23 @@ def position_at(directory: Path, time: int) -> int:
     0 where the first mark is later.
     """
     sequence = SequenceState()
-    reader = SqliteReader(directory / JOURNAL)
-    try:
+    begun = False
+    with closing(SqliteReader(directory / JOURNAL)) as reader:
         for offset, data in reader.read(0, reader.end()):
             told = number(sequence, offset, data)
-            if isinstance(told, Numbered) and _marks_after(told.data, time):
-                return told.n - 1
-    finally:
-        reader.close()
-    return sequence.n
+            if not isinstance(told, Numbered):
+                continue
+            for mark in _marks(told.data):
+                if mark > time:
+                    return told.n - 1 if begun else 0
+                begun = True
+    return sequence.n if begun else 0
 
 
-def _marks_after(data: bytes, time: int) -> bool:
+def _marks(data: bytes) -> list[int]:
+    """The times of an entry's marks."""
     try:
         runs = decode(data, EntryHeader, EVENTS).runs
     except WireError:
-        return False
-    return any(run.message.cls is Mark and bool((run.rows["time"] > time).any()) for run in runs)
+        return []
+    return [int(time) for run in runs if run.message.cls is Mark for time in run.rows["time"]]

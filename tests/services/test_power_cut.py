@@ -111,7 +111,7 @@ def kill(folder: Path, terms: dict[str, Any], expected: dict[str, Any], seed: in
                 more, draw.uniform(0.4, 1.4) if more == 0 else draw.choice([0.0, draw.uniform(0, 0.1)])
             )
         if not ended:
-            assert killed.round(entries, 0.0), "left alone it ends"
+            assert killed.round(entries + 1, 0.0), "left alone it ends"
         assert crash.contents(killed.directory, terms["shards"]) == expected
         assert audit(killed.directory).agrees
         done += killed.kills

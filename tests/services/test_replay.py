@@ -102,7 +102,7 @@ def test_as_of_a_time(short: Path) -> None:
     state = replayed(short, before).states[0]
     assert (state.mark, state.time < last.time) == (last.mark - 1, True)
     assert replayed(short, before + 1).states[0].time == last.time
-    assert replayed(short, position_at(short, 0) + 1).states[0].mark == 1
+    assert position_at(short, 0) == 0
 
 
 # --- snapshots that are not what was written --------------------------------------------------------------------------
