@@ -16,6 +16,7 @@ import scipy.sparse
 from risk.profile import Netting
 from risk.requirement import Scratch, margin_accounts, scratch
 from risk.tables import Holdings, I64Array, Margins, Market, Profiles, margins
+from risk.vectors import on_cache_line
 from schemas.kinds import Kind, Reason, Style
 from schemas.limits import BASIS_POINTS, MICRO
 
@@ -34,7 +35,8 @@ def tables(accounts: int, width: int, span: bool, seed: int = 1) -> Tables:
     random = np.random.default_rng(seed)
     kind = np.where(np.arange(INSTRUMENTS) % 2, Kind.OPTION, Kind.FUTURE).astype(np.uint8)
     kind[[0, INSTRUMENTS - 1]] = Kind.SPOT
-    rows = random.integers(-(10**9), 10**9, (INSTRUMENTS, width))
+    rows = on_cache_line(INSTRUMENTS, width)
+    rows[:] = random.integers(-(10**9), 10**9, (INSTRUMENTS, width))
 
     def whole(low: int, high: int, *shape: int) -> I64Array:
         return random.integers(low, high, shape)

@@ -29,7 +29,7 @@ from risk.kernel import kernel
 from risk.profile import Netting
 from risk.tables import Holdings, I32Array, I64Array, Margins, Market, Profiles
 from risk.valuation import INVERSE, asset_value, contract_value, part_down, part_up
-from risk.vectors import add, add_fills, first, largest, load
+from risk.vectors import add, add_fills, first, largest, load, on_cache_line
 from schemas.compiled import inlined
 from schemas.kinds import Kind, Reason, Style
 from schemas.limits import (
@@ -108,7 +108,7 @@ def scratch(instruments: int, orders: int) -> Scratch:
     """Working memory for tables of so many instruments and at most so many open orders of one account."""
     keys = max(instruments, MAX_UNDERLYINGS)
     return Scratch(
-        vectors=np.zeros((_LEGS + MAX_UNDERLYINGS, MAX_SCENARIOS), np.int64),
+        vectors=on_cache_line(_LEGS + MAX_UNDERLYINGS, MAX_SCENARIOS),
         group=np.full(keys, -1, np.int32),
         sold=np.zeros(instruments, np.int64),
         legs=np.zeros((instruments + MAX_ASSETS, 4), np.int64),
@@ -346,7 +346,7 @@ def _enter_positions(
         _enter(legs, count, LEG, g, groups, offset + i * width, quantity, cell)
         count += 1
         if minimum[underlying] > 0:
-            option = _int(market.kind[i] == _OPTION)
+            option = _int(market.kind[i]) // _OPTION  # the last kind; a test would be foretold wrong half of the time
             value = market.notional[i] * option
             groups[g, SHORTED] += max(-quantity, 0) * value
             groups[g, SHORTED_HIGH] += max(-quantity - sold[i], 0) * value
@@ -495,7 +495,7 @@ def _bring_near(accounts: I64Array, first: int, end: int, holdings: Holdings) ->
 
     The sum has no meaning; it keeps the reads from being left out.
     """
-    total = np.int64(0)
+    total = 0
     for index in range(first, end):
         account = accounts[index]
         total += holdings.start[account] + holdings.count[account] + holdings.order_start[account]
