@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any, Final
 
 import numpy as np
@@ -106,7 +106,8 @@ def tables(accounts: int, width: int, span: bool, seed: int = 1) -> Tables:
 
 
 def timed(call: Callable[[], Any]) -> float:
-    """Seconds of one call."""
+    """Seconds of one call, begun when the threads of the one before have gone to sleep: OpenBLAS's spin for a while."""
+    sleep(0.2)
     begin = perf_counter()
     call()
     return perf_counter() - begin
