@@ -188,7 +188,8 @@ def refusal(row: Any, kind: int, market: Market, life: U8Array, max_fee: int) ->
             return _VALUE_OUT_OF_RANGE
     elif float(row.quantity) * float(row.price) * float(market.tick_value[instrument]) > MAX_VALUE:
         return _VALUE_OUT_OF_RANGE
-    if abs(row.buyer_fee) > MAX_AMOUNT or abs(row.seller_fee) > MAX_AMOUNT:
+    # Not by abs(), which leaves the lowest int64 as it is.
+    if not (-MAX_AMOUNT <= row.buyer_fee <= MAX_AMOUNT and -MAX_AMOUNT <= row.seller_fee <= MAX_AMOUNT):
         return _FEE_OUT_OF_RANGE
     basis = abs(
         contract_value(
@@ -201,7 +202,10 @@ def refusal(row: Any, kind: int, market: Market, life: U8Array, max_fee: int) ->
     )
     if market.kind[instrument] == _OPTION:
         # A premium may be next to nothing: an option's fee is measured on the underlying it is written on.
-        basis = max(basis, row.quantity * market.notional[instrument])
+        if float(row.quantity) * float(market.notional[instrument]) <= MAX_VALUE:
+            basis = max(basis, row.quantity * market.notional[instrument])
+        else:
+            basis = MAX_VALUE
     cap = part_up(basis, max_fee)
     if abs(row.buyer_fee) > cap or abs(row.seller_fee) > cap:
         return _FEE_OUT_OF_RANGE

@@ -568,6 +568,19 @@ def test_a_chain_within_its_length_is_posted(length: int) -> None:
     assert [type(one) for one in said] == [LegPosted] * 2 * length
 
 
+def test_an_option_s_fee_is_measured_on_an_underlying_of_any_size() -> None:
+    # 5 BTC a lot: the largest quantity there is, at 8,000 dollars each, is past 64 bits.
+    world = busy()
+    put = next(x for x in listing() if getattr(x, "instrument", 0) == PUT_BTC)
+    world.send(replace(put, instrument=40, symbol="BIG", lot_size=5 * 10**8, tick_value=50_000))
+    world.mark()
+    assert world.state.market.notional[40] == 40_000 * MICRO
+    for quantity in (1, 2**31 - 1):
+        said = world.trade(16, 17, 40, quantity, 1, buyer_fee=400 * MICRO)  # 1 % of 40,000 dollars
+        assert "FEE_OUT_OF_RANGE" not in reasons(said), quantity
+    assert reasons(world.trade(16, 17, 40, 1, 1, buyer_fee=400 * MICRO + 1)) == ["FEE_OUT_OF_RANGE"]
+
+
 # --- suspense ---------------------------------------------------------------------------------------------------------
 
 
