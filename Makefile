@@ -3,7 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(wildcard schemas/*.py risk/*.py insurance/*.py liquidation/*.py ledger/*.py ledger/journal/*.py services/*.py)
+SOURCE_FOLDERS := schemas risk insurance liquidation ledger services bench
+SOURCES := $(wildcard $(addsuffix /*.py,$(SOURCE_FOLDERS)) ledger/journal/*.py)
 
 .PHONY: run test check unit faults bench setup clean
 
@@ -12,8 +13,10 @@ $(VENV)/pip.done: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# Kernels are compiled here and cached beside the sources, so that nothing waits for a compiler later.
+# Kernels are compiled here and cached beside the sources, so that nothing waits for a compiler later. A kernel's cache does
+# not see that what it is built from changed, so the old ones go first.
 $(VENV)/kernels.done: $(VENV)/pip.done $(SOURCES)
+	find $(SOURCE_FOLDERS) -name '*.nb[ci]' -delete
 	$(BIN)/novate compile
 	touch $@
 

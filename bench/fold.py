@@ -20,6 +20,7 @@ from ledger.sequence import Numbered, SequenceState, SplitState, number, split
 from ledger.state import State, genesis, room_for_instrument, room_for_positions
 from risk.profile import Netting
 from risk.tables import I64Array
+from risk.vectors import on_cache_line
 from schemas.chart import FIRST_ACCOUNT, House
 from schemas.compiled import compiled
 from schemas.events import EVENTS, Trade
@@ -63,7 +64,8 @@ def prepared(accounts: int, seed: int = 1) -> State:
     m.asset_price[0], m.asset_scale[0] = MICRO, MICRO
     p = state.profiles
     rows = len(state.life)
-    losses = np.rint(draw.normal(0.0, 0.08, (rows, SCENARIOS)) * 8 * MICRO * 1024).astype(np.int64)
+    losses = on_cache_line(rows, SCENARIOS)
+    losses[:] = np.rint(draw.normal(0.0, 0.08, (rows, SCENARIOS)) * 8 * MICRO * 1024)
     p.width[PROFILE], p.netting[PROFILE], p.gain[PROFILE] = SCENARIOS, Netting.UNDERLYING, BASIS_POINTS
     p.initial[PROFILE], p.buffer[PROFILE] = 12_000, 1_000
     p.scan[PROFILE], p.basis[PROFILE], p.short_option[PROFILE] = 1_500, 100, 100

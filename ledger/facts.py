@@ -13,6 +13,7 @@ from ledger.state import State
 from risk.oracle import Bounds, Good, Tick, guard
 from risk.profile import MAX_TEXT, Netting, ProfileError, parse_profile
 from risk.tables import Profiles
+from risk.vectors import on_cache_line
 from schemas import events as e
 from schemas.defaults import RANGES
 from schemas.events import EVENTS, LINKED
@@ -218,7 +219,7 @@ def profile_tables(state: State) -> Profiles:
         pairs.extend(own)
     offset = np.zeros_like(old.offset)
     np.cumsum(width[:-1] * instruments, out=offset[1:])
-    losses = np.zeros(max(1, int(width.sum()) * instruments), np.int64)
+    losses = on_cache_line(max(1, int(width.sum()) * instruments))
     largest, has_row = np.zeros_like(old.largest), np.zeros_like(old.has_row)
     for number in np.flatnonzero((width == old.width) & (width > 0)).tolist():
         size = int(width[number]) * instruments

@@ -8,7 +8,7 @@ import numpy as np
 
 from ledger.state import Order, State, holdings, order_columns
 from risk.requirement import Scratch, margin_accounts, scratch
-from risk.tables import Holdings, I64Array, holdings_in, margins
+from risk.tables import I64Array, holdings_in, margins
 from schemas.chart import FIRST_ACCOUNT
 from schemas.kinds import Reason
 
@@ -24,10 +24,12 @@ class Margin(NamedTuple):
     reason: Reason
 
 
-def working_memory(state: State, tables: Holdings) -> Scratch:
-    """Scratch for the kernel over this shard."""
-    orders = int(tables.order_count.max()) if len(tables.order_count) else 0
-    return scratch(len(state.life), orders)
+def working_memory(state: State) -> Scratch:
+    """The kernel's scratch over this shard; it is kept, as every call leaves it clean."""
+    memory = state.memory
+    if memory is None or len(memory.sold) < len(state.life) or len(memory.orders) < state.most_orders:
+        memory = state.memory = scratch(len(state.life), state.most_orders)
+    return memory
 
 
 def margin_all(state: State) -> I64Array:
@@ -35,7 +37,7 @@ def margin_all(state: State) -> I64Array:
     accounts = np.flatnonzero((state.accounts.owned == 1) & (state.accounts.status != 255)).astype(np.int64)
     accounts = accounts[accounts >= FIRST_ACCOUNT]
     tables = holdings(state)
-    margin_accounts(accounts, tables, state.market, state.profiles, working_memory(state, tables), state.margins)
+    margin_accounts(accounts, tables, state.market, state.profiles, working_memory(state), state.margins)
     return accounts
 
 
@@ -43,14 +45,13 @@ def margin_touched(state: State, accounts: I64Array) -> None:
     """Margin these accounts into `state.margins`."""
     if len(accounts):
         tables = holdings(state)
-        memory = working_memory(state, tables)
-        margin_accounts(accounts, tables, state.market, state.profiles, memory, state.margins)
+        margin_accounts(accounts, tables, state.market, state.profiles, working_memory(state), state.margins)
 
 
 def equities(state: State, accounts: I64Array) -> I64Array:
     """The equity of these accounts now, micro-dollars, in their order."""
     out, tables = margins(len(state.accounts.status)), holdings(state)
-    margin_accounts(accounts, tables, state.market, state.profiles, working_memory(state, tables), out)
+    margin_accounts(accounts, tables, state.market, state.profiles, working_memory(state), out)
     return out.equity[accounts]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from risk.profile import Profile
+from risk.requirement import Scratch
 from risk.tables import (
     POSITION,
     Holdings,
@@ -27,6 +28,7 @@ from risk.tables import (
     margins_in,
     rows,
 )
+from risk.vectors import on_cache_line
 from schemas.chart import FIRST_ACCOUNT
 from schemas.defaults import DEFAULTS
 from schemas.events import AssetListed, InstrumentListed, UnderlyingListed
@@ -206,6 +208,10 @@ class State:
     approved: dict[tuple[int, int], Withdrawal] = field(default_factory=dict)
     order_tables: tuple[I32Array, I64Array, I64Array] | None = None
     """the orders as the kernels read them; None when they changed"""
+    most_orders: int = 0
+    """of one account, in those tables"""
+    memory: Scratch | None = None
+    """the margin kernel's working memory, derived"""
 
     def parameter(self, which: Parameter, scope: int = 0) -> int:
         """A parameter's value in force."""
@@ -324,7 +330,7 @@ def genesis(shard: int = 0, shards: int = 1, shard_of: I32Array | None = None, *
         buffer=zeros.copy(),
         width=zeros.copy(),
         offset=zeros.copy(),
-        losses=np.zeros(1, np.int64),
+        losses=on_cache_line(1),
         has_row=np.zeros((MAX_PROFILES, instruments), np.uint8),
         largest=np.zeros((MAX_PROFILES, instruments), np.int64),
         scan=by_underlying.copy(),
@@ -440,7 +446,7 @@ def room_for_instrument(state: State, instrument: int) -> None:
     state.position_total = grown(state.position_total, size)
     old = state.profiles
     width, offset = old.width, old.offset.copy()
-    losses = np.zeros(max(1, int(width.sum()) * size), np.int64)
+    losses = on_cache_line(max(1, int(width.sum()) * size))
     at = 0
     for number in range(MAX_PROFILES):
         k = int(width[number])
@@ -502,6 +508,7 @@ def _order_tables(state: State) -> tuple[I32Array, I64Array, I64Array]:
             (o.instrument, o.quantity, o.price) for _, o in sorted(state.reservations.get(account, {}).items())
         )
         table["order_start"][account], table["order_count"][account] = first, len(found) - first
+    state.most_orders = int(table["order_count"].max())
     return order_columns(found)
 
 

@@ -45,7 +45,7 @@ def net_worth(states: Sequence[State]) -> I64Array:
         tables, out = holdings(state), margins(len(state.accounts.status))
         bare = state.market._replace(haircut=np.zeros_like(state.market.haircut))
         whole = state.profiles._replace(gain=np.full_like(state.profiles.gain, 10_000))
-        margin_accounts(mine, tables, bare, whole, working_memory(state, tables), out)
+        margin_accounts(mine, tables, bare, whole, working_memory(state), out)
         worth[mine] = out.equity[mine]
     return worth
 
