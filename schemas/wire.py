@@ -189,7 +189,7 @@ def messages_of(runs: Iterable[Run]) -> list[Any]:
 def encode(header: Any, runs: Sequence[Run]) -> bytes:
     """A header and its runs as bytes. Raises WireError where the entry is too large."""
     opening = HEADERS.by_class[type(header)]
-    parts = [_MESSAGE.pack(opening.dtype.itemsize, opening.template, SCHEMA_ID, SCHEMA_VERSION)]
+    parts: list[Any] = [_MESSAGE.pack(opening.dtype.itemsize, opening.template, SCHEMA_ID, SCHEMA_VERSION)]
     parts.append(rows_of(opening, [header]).tobytes())
     for run in runs:
         width = run.message.dtype.itemsize
@@ -197,7 +197,7 @@ def encode(header: Any, runs: Sequence[Run]) -> bytes:
             rows = run.rows[first : first + MAX_RUN_ROWS]
             parts.append(_MESSAGE.pack(0, run.message.template, SCHEMA_ID, SCHEMA_VERSION))
             parts.append(_GROUP.pack(width, len(rows)))
-            parts.append(rows.tobytes())
+            parts.append(np.ascontiguousarray(rows).view(np.uint8).data)
     return b"".join(parts)
 
 
