@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ledger.conservation import books, check_books
 from ledger.snapshot import books as books_digest
 from ledger.state import State
 from schemas import events as e
 from schemas.events import EVENTS
 from schemas.kinds import Kind, Payoff, Right, Segregation, Settling, Style
-from schemas.outcomes import OUTCOMES, LegPosted, MarkDone, Rejected
+from schemas.outcomes import OUTCOMES, LegPosted, Rejected
 from schemas.sources import ALLOWED, Role, source
 from schemas.wire import OutcomeHeader, Run, decode, encode_entry, messages_of, runs_of
 from services.lockstep import Clearing, Settings
@@ -88,9 +87,7 @@ def listing() -> list[Any]:
 
 def profile_events(number: int, text: str) -> list[Any]:
     parts = [text[i : i + 128] for i in range(0, len(text), 128)]
-    pieces: list[Any] = [
-        e.ProfileText(profile=number, part=i, time=START, text=part) for i, part in enumerate(parts)
-    ]
+    pieces: list[Any] = [e.ProfileText(profile=number, part=i, time=START, text=part) for i, part in enumerate(parts)]
     digest = hashlib.sha256(text.encode()).digest()
     return [*pieces, e.ProfilePublished(profile=number, parts=len(parts), time=START, effective=0, digest=digest)]
 
@@ -159,9 +156,6 @@ class World:
             said.extend(messages_of(decode(outcomes, OutcomeHeader, OUTCOMES).runs))
         self.offset += 1
         self.said.extend(said)
-        if any(isinstance(one, MarkDone) for one in said):
-            assets = {n: x.settlement_asset for n, x in self.state.facts.instruments.items()}
-            check_books(self.clearing.sequence.n, books(said, assets))
         return said
 
     def oracle(self) -> list[Any]:

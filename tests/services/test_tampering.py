@@ -242,6 +242,12 @@ def edit_a_head(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[
     return edit
 
 
+def respell_a_head(directory: Path) -> None:
+    """JSON that says the same in other bytes."""
+    text = (directory / HEADS).read_text()
+    (directory / HEADS).write_text(text.replace(": ", ":\t", 1))
+
+
 def repeat_a_head(directory: Path) -> None:
     lines = (directory / HEADS).read_text().splitlines(keepends=True)
     (directory / HEADS).write_text("".join([lines[0], *lines]))
@@ -276,6 +282,7 @@ CHANGES: list[tuple[Callable[[Path], None], bool, str, dict[str, Any]]] = [
     (edit_a_head(lambda one: one | {"entries": 10**6}), True, "heads.jsonl, line 3: no head", {"line": 3}),
     (edit_a_head(lambda one: one | {"entries": str(one["entries"])}), True, "heads.jsonl, line 2: no head", {}),
     (edit_a_head(lambda one: one | {"more": 1}), True, "heads.jsonl, line 2: no head", {"part": "heads", "line": 2}),
+    (respell_a_head, True, "heads.jsonl, line 1: no head", {"part": "heads", "line": 1}),
     (repeat_a_head, True, "heads.jsonl, line 2: no head", {"part": "heads", "line": 2}),
 ]  # fmt: skip
 
