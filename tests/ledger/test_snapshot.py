@@ -25,6 +25,8 @@ DERIVED = {
     "position_total": "likewise",
     "margins": "computed from the rest after each entry",
     "order_tables": "the orders as kernels read them",
+    "most_orders": "what those tables hold of one account",
+    "memory": "the margin kernels' scratch",
     "account_rows": "the rows behind the columns of accounts and positions",
     "position_rows": "likewise",
     "shard_of": "given to the fold, not made by it",
