@@ -86,8 +86,9 @@ _STALE_PRICE: Final = int(Reason.STALE_PRICE)
 AHEAD: Final = 16
 """rows whose memory is asked for at once"""
 SMALLEST_BLOCK: Final = 4
-EXPOSURE_SHARE: Final = MAX_EXPOSURE // 1024
-"""one position's part of MAX_EXPOSURE: an account of 1,024 positions stays within it"""
+EXPOSURE_SHARE: Final = MAX_EXPOSURE // 16
+"""one position's part of MAX_EXPOSURE: 280 million dollars of worst loss; the sum over an account is bounded by the
+margin kernel, which calls an account past it unpayable"""
 
 
 @inlined

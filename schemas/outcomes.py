@@ -258,7 +258,7 @@ class HouseBalance:
 
 @define(OUTCOMES, 119)
 class MarkDone:
-    """A shard has answered a mark: `Done(m)`. Sums over its accounts in micro-dollars, and a digest of its books."""
+    """A shard has answered a mark: `Done(m)`. Sums over its accounts in micro-dollars."""
 
     index: U32
     accounts: U32
