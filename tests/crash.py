@@ -19,9 +19,9 @@ from services.snapshots import present
 from services.tables import read_funding, read_prices
 
 ACCOUNTS = 100
-STEPS = 180
+STEPS = 156
 """into the deep of the crash"""
-SEED = 2
+SEED = 3
 FUND = 20
 """dollars an account, a small part of what the demonstration's fund has"""
 

@@ -128,8 +128,9 @@ class OutcomeLog:
             return self._before(shard, None)[0]
 
     def close(self) -> None:
-        """Let go of the file; a second close does nothing."""
-        self._connection.close()
+        """Let go of the file; a second close does nothing. Where another thread is reading, it ends its read first."""
+        with self._lock:
+            self._connection.close()
 
     def _compare(self, n: int, shard: int, data: bytes, last: int, rows: list[tuple[int, int, bytes, bytes]]) -> None:
         known = self._connection.execute("SELECT data FROM outcomes WHERE shard = ? AND n = ?", (shard, n)).fetchone()

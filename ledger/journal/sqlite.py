@@ -89,8 +89,9 @@ class SqliteReader:
             return _head(self._connection, self._where)[0]
 
     def close(self) -> None:
-        """See JournalReader.close."""
-        self._connection.close()
+        """See JournalReader.close. Where another thread is reading, it ends its read first."""
+        with self._lock:
+            self._connection.close()
 
     def _version(self) -> int:
         with self._lock, _naming(self._where, 0):

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -56,6 +57,32 @@ def test_outcomes_are_found_by_n_and_shard(path: Path) -> None:
     ]
     log.close()
     log.close()
+
+
+def test_reading_makes_no_file(path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        OutcomeLog(path, reading=True)
+    assert not path.exists()
+    path.touch()
+    with pytest.raises(FileNotFoundError, match="no outcomes have been put here yet"):
+        OutcomeLog(path, reading=True)
+    path.unlink()
+    put_all(path, some(range(1, 9), 0))
+    log = OutcomeLog(path, reading=True)
+    assert list(log.scan(0)) == [(n, content(n, 0)) for n in range(1, 9)]
+    with pytest.raises(JournalFull, match="readonly"):
+        log.put_many([(9, 0, b"more")])
+    log.close()
+
+
+def test_closing_waits_for_a_read(path: Path) -> None:
+    log = OutcomeLog(path)
+    closing = threading.Thread(target=log.close)
+    with log._lock:
+        closing.start()
+        closing.join(0.05)
+        assert closing.is_alive()
+    closing.join()
 
 
 def test_many_large_ones_come_back_over_many_reads(path: Path) -> None:
