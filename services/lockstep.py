@@ -17,12 +17,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ledger.chain import JOURNAL_GENESIS, link, link_numbered, outcomes_genesis
 from ledger.conservation import books, check_books
 from ledger.fold import fold, took_snapshot
 from ledger.journal.outcomes import OutcomeLog
 from ledger.journal.sqlite import SqliteJournal
-from ledger.merkle import Frontier, appended, leaf_hash, root
 from ledger.sequence import MAX_SHARDS, Numbered, SequenceState, ShardEntry, SplitState, number, refused, split
 from ledger.snapshot import dump
 from ledger.state import State, genesis
@@ -30,6 +28,7 @@ from schemas.events import EVENTS, Mark
 from schemas.limits import MAX_ACCOUNTS
 from schemas.outcomes import OUTCOMES, HouseBalance, NetPosition
 from schemas.wire import EntryHeader, OutcomeHeader, Run, WireError, decode, encode_entry, message_of
+from services.chains import Chains
 from services.heads import Head, HeadDiffers, HeadsFile
 from services.snapshots import SNAPSHOTS, keep, snapshot_path, write_whole
 
@@ -119,19 +118,11 @@ class Clearing:
             genesis(shard, settings.shards, self.shard_of, accounts=max(64, settings.accounts))
             for shard in range(settings.shards)
         ]
-        self._journal = JOURNAL_GENESIS
-        self._merkle = Frontier()
-        self._outcomes = [outcomes_genesis(shard) for shard in range(settings.shards)]
+        self._chains = Chains(settings.shards)
 
     def head(self) -> Head:
         """The head after the last entry taken."""
-        return Head(
-            entries=self._merkle.size,
-            n=self.sequence.n,
-            journal=self._journal.hex(),
-            merkle=root(self._merkle).hex(),
-            outcomes=tuple(chain.hex() for chain in self._outcomes),
-        )
+        return self._chains.head(self.sequence.n)
 
     def take(self, offset: int, data: bytes) -> list[tuple[ShardEntry, bytes]]:
         """Number, split and fold the journal's entry at an offset; returns each shard's outcomes. Repeats, gaps and
@@ -140,16 +131,13 @@ class Clearing:
         Raises ConservationBroken or InvariantBroken where the books, a shard's or all shards' together, do not balance;
         nothing after this entry can be trusted then.
         """
-        self._journal = link(self._journal, data)
-        self._merkle = appended(self._merkle, leaf_hash(data))
         told = number(self.sequence, offset, data)
         if not isinstance(told, Numbered):
+            self._chains.append(data)
             return []
-        results = []
-        for part in self.parts(told):
-            outcomes = fold(self.states[part.shard], part, snapshot_every=self.settings.snapshot_every)
-            self._outcomes[part.shard] = link_numbered(self._outcomes[part.shard], part.n, outcomes)
-            results.append((part, outcomes))
+        every = self.settings.snapshot_every
+        results = [(part, fold(self.states[part.shard], part, snapshot_every=every)) for part in self.parts(told)]
+        self._chains.append(data, [(part.n, part.shard, outcomes) for part, outcomes in results])
         if any(run.message.cls is Mark for part, _ in results for run in part.runs):
             self._check_books(outcomes for _, outcomes in results)
         return results
