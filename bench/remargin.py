@@ -167,13 +167,13 @@ def run(accounts: int = 100_000, width: int = 256) -> list[dict[str, Any]]:
     peers = {name: round(value, 2) for name, value in peers.items()}
     return [
         {"name": f"re-margin, {what}", "value": rate["kernel"], "unit": "GMAC/s", "goal": None, "peers": peers},
-        {"name": "re-margin / dgemm", "value": rate["kernel"] / dgemm, "unit": "", "goal": 0.20, "peers": {}},
-        {"name": "re-margin / scipy CSR", "value": rate["kernel"] / rate["csr"], "unit": "x", "goal": 4.0, "peers": {}},
+        {"name": "re-margin / dgemm", "value": rate["kernel"] / dgemm, "unit": "", "goal": ">= 0.20", "peers": {}},
+        {"name": "re-margin / CSR", "value": rate["kernel"] / rate["csr"], "unit": "", "goal": ">= 4", "peers": {}},
         {
             "name": f"SPAN with add-ons, {POSITIONS} positions x 64 scenarios, one thread",
             "value": seconds["touched"] / 20_000 * 1e9,
             "unit": "ns/account",
-            "goal": 250,
+            "goal": None,
             "peers": {},
         },
     ]
@@ -181,6 +181,5 @@ def run(accounts: int = 100_000, width: int = 256) -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     for line in run(*(int(argument) for argument in sys.argv[1:])):
-        goal = "" if line["goal"] is None else f"   goal {line['goal']}"
         beside = "".join(f"   {name} {value}" for name, value in line["peers"].items())
-        print(f"{line['name']}: {line['value']:.3g} {line['unit']}{goal}{beside}")
+        print(f"{line['name']}: {line['value']:.3g} {line['unit']}   goal {line['goal'] or '-'}{beside}")

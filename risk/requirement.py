@@ -489,6 +489,13 @@ def _up(fine: int) -> int:
     return -((-fine) >> ARRAY_EXPONENT)
 
 
+@inlined
+def _scattered(accounts: I64Array, first: int) -> bool:
+    """Whether the next accounts lie apart: those in a row the processor fetches by itself."""
+    last = min(first + AHEAD, accounts.shape[0]) - 1
+    return bool(abs(accounts[last] - accounts[first]) > 2 * AHEAD)
+
+
 @kernel
 def _bring_near(accounts: I64Array, first: int, end: int, holdings: Holdings) -> int:
     """Read what the next accounts' margins will need, so that the waits for memory overlap instead of adding up.
@@ -529,7 +536,7 @@ def margin_accounts(
     """
     losses, group, groups, legs, orders = profiles.losses, scratch.group, scratch.groups, scratch.legs, scratch.orders
     for index in range(accounts.shape[0]):
-        if index % AHEAD == 0:
+        if index % AHEAD == 0 and _scattered(accounts, index):
             scratch.seen[0] ^= _bring_near(accounts, index, min(index + AHEAD, accounts.shape[0]), holdings)
         account = _index(accounts[index])
         profile = _index(holdings.profile[account])

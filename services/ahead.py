@@ -8,7 +8,7 @@ from threading import Event, Thread
 from typing import Final, TypeVar
 
 Item = TypeVar("Item")
-DEPTH: Final = 16
+DEPTH: Final = 4
 """items fetched and not yet asked for, at most"""
 _PATIENCE: Final = 0.1
 """seconds between two looks whether anybody still wants items"""

@@ -13,7 +13,7 @@ from services.heads import Head
 
 BESIDE: Final = 1 << 16
 """bytes from which on handing them to the thread is cheaper than hashing them here"""
-DEPTH: Final = 16
+DEPTH: Final = 4
 """entries that may wait to be hashed"""
 
 

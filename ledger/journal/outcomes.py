@@ -19,7 +19,7 @@ from ledger.journal.sqlite import REFUSED_BY_THE_SYSTEM, code_of
 
 FORMAT: Final = 1
 PAGE_BYTES: Final = 16384
-CHUNK_BYTES: Final = 8 << 20
+CHUNK_BYTES: Final = 2 << 20
 """what one read transaction gathers at most"""
 BUSY_SECONDS: Final = 30.0
 

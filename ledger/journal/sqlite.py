@@ -22,7 +22,7 @@ from schemas.limits import MAX_ENTRY_BYTES
 FORMAT: Final = 1
 PAGE_BYTES: Final = 16384
 """large entries lie in chains of pages; past this size reading gains nothing and a small entry's flush costs more"""
-CHUNK_BYTES: Final = 8 << 20
+CHUNK_BYTES: Final = 2 << 20
 """what one read transaction gathers at most: a long one would keep the write-ahead log from being taken over"""
 CHECKPOINT_PAGES: Final = (64 << 20) // PAGE_BYTES
 """the write-ahead log is carried into the file about every so many pages"""
