@@ -28,6 +28,7 @@ from schemas.limits import (
     MAX_EXPOSURE,
     MAX_PRICE,
     MAX_QUANTITY,
+    MAX_SUSPENSE,
     MAX_VALUE,
 )
 
@@ -407,7 +408,8 @@ def post_trades(
                                 total[asset] -= paid
                             pool.funding[p] = market.funding[instrument]
                     after = held + quantity
-                    if held == 0 or (held > 0) == (quantity > 0):
+                    if held == 0 or (held > 0) == (quantity > 0) or account == _SUSPENSE:
+                        # What lies in suspense is nobody's to close: opposite legs are added up, nothing is realised.
                         cost_after = cost + value
                     elif abs(quantity) < abs(held):
                         if held > 0:
@@ -435,7 +437,7 @@ def post_trades(
                     net[instrument] -= quantity
                     position_total[instrument] -= quantity
                     position = after
-                    if account == _SUSPENSE and (abs(after) > MAX_QUANTITY or abs(float(cost_after)) > 2.0 * MAX_COST):
+                    if account == _SUSPENSE and (abs(after) > MAX_SUSPENSE or abs(float(cost_after)) > MAX_COST):
                         counters[BROKEN] = _POSITION_LIMIT
                         return i
                 balance[account, asset] += cash

@@ -10,6 +10,8 @@ MAX_VALUE: Final = 2**60
 """smallest units of the settlement asset: one trade's value"""
 MAX_COST: Final = 2**61
 """smallest units: what a position cost"""
+MAX_SUSPENSE: Final = 2**40
+"""lots in SUSPENSE, which takes what accounts cannot: past it the books stop rather than wrap"""
 MAX_BALANCE: Final = 2**61
 """smallest units: one account's balance in one asset"""
 MAX_EXPOSURE: Final = 2**62
