@@ -147,6 +147,8 @@ def _days(times: Sequence[int]) -> list[datetime]:
 def _dated(axes: Axes, size: Size) -> None:
     dates: Any = matplotlib.dates
     locator = dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=4 if size.narrow else 9)
+    # A page may show two days: without whole days among the hours none of matplotlib's steps is wide enough.
+    locator.intervald[dates.HOURLY] = [1, 2, 3, 4, 6, 12, 24]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(
         dates.ConciseDateFormatter(

@@ -157,7 +157,9 @@ def run_command(
         ran.gathered,
         ledger.clearing.states,
         ran.customers,
-        title="The crash of 11-14 March 2020" if inputs.own_figures else f"A run over {prices}",
+        title="The crash of 11-14 March 2020"
+        if inputs.own_figures
+        else f"A run over {prices.name if prices else account_file}",
         seed=seed,
         entries=entries,
         events=ran.events,
