@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from ledger.chain import JOURNAL_GENESIS, link, link_numbered, outcomes_genesis
 from ledger.fold import fold
+from ledger.room import room_for_instrument, room_for_positions
 from ledger.sequence import Numbered, SequenceState, SplitState, number, split
-from ledger.state import State, genesis, room_for_instrument, room_for_positions
+from ledger.state import State, genesis
 from risk.profile import Netting
 from risk.tables import I64Array
 from risk.vectors import on_cache_line

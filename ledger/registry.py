@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ledger.facts import profile_tables
 from ledger.outbox import Outbox
+from ledger.room import room_for_account, room_for_asset, room_for_instrument
 from ledger.schedule import schedule
-from ledger.state import UNOPENED, Life, State, room_for_account, room_for_asset, room_for_instrument
+from ledger.state import UNOPENED, Life, State
 from schemas import events as e
 from schemas.chart import FIRST_ACCOUNT
 from schemas.kinds import InstrumentStatus, Kind, Parameter, Payoff, Reason, Right, Settling, Style

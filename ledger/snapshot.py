@@ -14,18 +14,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ledger.state import (
-    Accounts,
-    Auction,
-    Facts,
-    Order,
-    State,
-    Withdrawal,
-    genesis,
-    live_rows,
-    room_for_asset,
-    room_for_positions,
-)
+from ledger.room import room_for_asset, room_for_positions
+from ledger.state import Accounts, Auction, Facts, Order, State, Withdrawal, genesis, live_rows
 from risk.profile import parse_profile
 from risk.tables import I32Array, Market, Profiles
 from schemas.events import EVENTS, AssetListed, InstrumentListed, UnderlyingListed

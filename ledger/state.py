@@ -235,7 +235,7 @@ def _columns(kinds: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
     return {name: np.full(shape, fill, dtype) for name, (dtype, fill) in kinds.items()}
 
 
-_MARKET_BY_INSTRUMENT: Final = {
+MARKET_BY_INSTRUMENT: Final = {
     "kind": (np.uint8, 0),
     "payoff": (np.uint8, 0),
     "style": (np.uint8, 0),
@@ -259,7 +259,7 @@ _MARKET_BY_ASSET: Final = {
     "haircut": (np.int64, 0),
     "asset_spot": (np.int32, -1),
 }
-_COLD: Final[dict[str, Any]] = {"member": np.int64, "owner": np.int64, "name": "S24"}
+COLD: Final[dict[str, Any]] = {"member": np.int64, "owner": np.int64, "name": "S24"}
 """account columns that no kernel reads for every leg"""
 _HOT: Final = ("status", "owned", "segregation", "liquidator", "profile", "rung", "called", "fees_due", "stamp")
 _FIRST_COLUMNS: Final = 8
@@ -318,7 +318,7 @@ def genesis(shard: int = 0, shards: int = 1, shard_of: I32Array | None = None, *
     """The state before the first entry. `accounts` is how many numbers the tables hold at first; they grow."""
     instruments = 64
     market = Market(
-        **_columns(_MARKET_BY_INSTRUMENT, (instruments,)),
+        **_columns(MARKET_BY_INSTRUMENT, (instruments,)),
         **_columns(_MARKET_BY_ASSET, (MAX_ASSETS,)),
     )
     zeros = np.zeros(MAX_PROFILES, np.int64)
@@ -346,8 +346,8 @@ def genesis(shard: int = 0, shards: int = 1, shard_of: I32Array | None = None, *
     table["status"] = UNOPENED
     table["status"][:FIRST_ACCOUNT] = 0
     owner = np.zeros(0, np.int32) if shard_of is None else shard_of
-    _own(table, 0, owner, shard)
-    cold = {name: np.zeros(len(table), kind) for name, kind in _COLD.items()}
+    own(table, 0, owner, shard)
+    cold = {name: np.zeros(len(table), kind) for name, kind in COLD.items()}
     return State(
         shard=shard,
         shards=shards,
@@ -360,7 +360,7 @@ def genesis(shard: int = 0, shards: int = 1, shard_of: I32Array | None = None, *
         account_rows=table,
         position_rows=positions,
         used=0,
-        balance=_balances(len(table), _FIRST_COLUMNS),
+        balance=balance_rows(len(table), _FIRST_COLUMNS),
         net=np.zeros(instruments, np.int64),
         total=np.zeros(MAX_ASSETS, np.int64),
         position_total=np.zeros(instruments, np.int64),
@@ -368,118 +368,19 @@ def genesis(shard: int = 0, shards: int = 1, shard_of: I32Array | None = None, *
     )
 
 
-def grown(array: npt.NDArray[Any], size: int, fill: Any = 0) -> npt.NDArray[Any]:
-    """The array with room for `size` rows, new ones filled."""
-    if len(array) >= size:
-        return array
-    out = np.full((size, *array.shape[1:]), fill, array.dtype)
-    out[: len(array)] = array
-    return out
-
-
-def _balances(accounts: int, columns: int) -> I64Array:
+def balance_rows(accounts: int, columns: int) -> I64Array:
     """[accounts, columns] zeros that begin on a cache line."""
     whole = rows(np.dtype([("row", np.int64, (columns,))]), accounts)
     return whole["row"][:accounts]
 
 
-def _own(table: npt.NDArray[np.void], first: int, shard_of: I32Array, shard: int) -> None:
+def own(table: npt.NDArray[np.void], first: int, shard_of: I32Array, shard: int) -> None:
     """Say of every number from `first` on, opened or not, whether this shard keeps its books; all keep the house's."""
     numbers = np.arange(first, len(table))
     known = shard_of[first : len(table)]
     owner = np.zeros(len(numbers), np.int32)
     owner[: len(known)] = known
     table["owned"][first:] = (owner == shard) | (numbers < FIRST_ACCOUNT)
-
-
-def room_for_account(state: State, account: int) -> None:
-    """Make the account tables reach this number."""
-    have = len(state.account_rows)
-    if account < have:
-        return
-    size = max(account + 1, 2 * have)
-    table = rows(ACCOUNT, size)
-    table[:have] = state.account_rows
-    table["status"][have:] = UNOPENED
-    _own(table, have, state.shard_of, state.shard)
-    cold = {name: grown(getattr(state.accounts, name), size) for name in _COLD}
-    balance = _balances(size, state.balance.shape[1])
-    balance[:have] = state.balance
-    state.balance = balance
-    put(state, table, state.position_rows, cold)
-
-
-def put(
-    state: State,
-    table: npt.NDArray[np.void],
-    positions: npt.NDArray[np.void],
-    cold: dict[str, npt.NDArray[Any]] | None = None,
-) -> None:
-    """Take these tables as the state's, and their columns as its views."""
-    state.account_rows, state.position_rows = table, positions
-    state.accounts = accounts_in(table, cold or {name: getattr(state.accounts, name) for name in _COLD})
-    state.pool = pool_in(table, positions)
-    state.margins = margins_in(table, "margin_status")
-    state.order_tables = None
-
-
-def room_for_asset(state: State, asset: int) -> None:
-    """Make a row of balances reach this asset."""
-    have = state.balance.shape[1]
-    if asset >= have:
-        wider = _balances(len(state.balance), MAX_ASSETS)
-        wider[:, :have] = state.balance
-        state.balance = wider
-
-
-def room_for_instrument(state: State, instrument: int) -> None:
-    """Make the instrument tables reach this number."""
-    have = len(state.life)
-    if instrument < have:
-        return
-    size = max(instrument + 1, 2 * have)
-    state.market = state.market._replace(
-        **{name: grown(getattr(state.market, name), size, fill) for name, (_, fill) in _MARKET_BY_INSTRUMENT.items()}
-    )
-    state.life = grown(state.life, size, int(Life.UNLISTED))
-    state.net = grown(state.net, size)
-    state.position_total = grown(state.position_total, size)
-    old = state.profiles
-    width, offset = old.width, old.offset.copy()
-    losses = on_cache_line(max(1, int(width.sum()) * size))
-    at = 0
-    for number in range(MAX_PROFILES):
-        k = int(width[number])
-        begin = int(offset[number])
-        losses[at : at + have * k] = old.losses[begin : begin + have * k]
-        offset[number] = at
-        at += size * k
-    state.profiles = old._replace(
-        losses=losses,
-        offset=offset,
-        has_row=np.ascontiguousarray(grown(old.has_row.T, size).T),
-        largest=np.ascontiguousarray(grown(old.largest.T, size).T),
-    )
-
-
-def room_for_positions(state: State, more: int) -> None:
-    """Make the pool hold so many positions more: blocks left behind are squeezed out first, then it doubles."""
-    pool = state.pool
-    size = len(pool.quantity)
-    if state.used + more <= size:
-        return
-    live = int(pool.capacity.sum())
-    while live + more > size:
-        size *= 2
-    fresh = rows(POSITION, size)
-    starts = np.zeros(len(pool.count), np.int64)
-    np.cumsum(pool.capacity[:-1], out=starts[1:])
-    if held := int(pool.count.sum()):
-        within = np.arange(held) - np.repeat(np.cumsum(pool.count) - pool.count, pool.count)
-        fresh[np.repeat(starts, pool.count) + within] = state.position_rows[live_rows(pool)]
-    state.account_rows["start"] = starts
-    state.used = live
-    put(state, state.account_rows, fresh)
 
 
 def live_rows(pool: Pool, accounts: int | None = None) -> I64Array:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from ledger.legs import BROKEN, COUNTERS, LEGS, REFUSED, TOUCHED, USED, post_trades, refusal
 from ledger.outbox import Outbox
-from ledger.state import State, room_for_positions
+from ledger.room import room_for_positions
+from ledger.state import State
 from schemas.events import EVENTS, Trade, TradeReversed
 from schemas.kinds import LegKind, Parameter, Reason
 from schemas.limits import MAX_CHAIN, MAX_QUANTITY
