@@ -261,9 +261,7 @@ def _used(side: _Interval, other: _Interval, surely: bool) -> _Interval:
     return _Interval(side.low, side.high, left_low, left_high)
 
 
-def _minimum(
-    market: Market, profiles: Profiles, profile: int, netting: Netting, held: dict[int, int]
-) -> int:
+def _minimum(market: Market, profiles: Profiles, profile: int, netting: Netting, held: dict[int, int]) -> int:
     """The short option minimum for these net quantities by instrument, rounded up for each netting group."""
     shorts: dict[int, Fraction] = {}
     for i, quantity in held.items():
@@ -304,9 +302,7 @@ class _Portfolio:
             if not market.mark[i]:
                 continue
             self.fits &= _fits(market, i, quantity, int(market.mark[i]))
-            self.positions.append(
-                _position(market, i, quantity, int(holdings.cost[p]), int(holdings.funding[p]), gain)
-            )
+            self.positions.append(_position(market, i, quantity, int(holdings.cost[p]), int(holdings.funding[p]), gain))
             self._leg(i, quantity, None)
         if self.netting == Netting.UNDERLYING and self.width:
             for part in self.assets:
@@ -460,9 +456,7 @@ def breakdown(account: int, holdings: Holdings, market: Market, profiles: Profil
     equity += sum(part.counted + part.funding for part in portfolio.positions)
     maintenance = ceil(Fraction(required.total, FINE))
     buffer = ceil(_share(maintenance, int(profiles.buffer[profile])))
-    initial = max(
-        ceil(_share(ceil(Fraction(bound.total, FINE)), int(profiles.initial[profile]))), maintenance + buffer
-    )
+    initial = max(ceil(_share(ceil(Fraction(bound.total, FINE)), int(profiles.initial[profile]))), maintenance + buffer)
     top = max((group.scan for group in groups), default=0)
     worst = min((group.worst for group in groups if group.worst is not None and group.scan == top), default=0)
     status = Reason.NONE if portfolio.complete else Reason.NO_RISK_ARRAY

@@ -294,9 +294,7 @@ def test_inverse_profit_and_funding_by_hand() -> None:
     # 10 lots of 100 dollars: worth -floor(10 x 100 x 10^8 / 50,000) = -2,000,000 satoshi, bought at 40,000 for
     # -2,500,000: 500,000 satoshi = 0.005 BTC x 50,000 = 250 dollars.
     # Funding: 10 lots x 3.5 satoshi = 35 satoshi paid = 0.0175 dollars.
-    perp = Instrument(
-        payoff=Payoff.INVERSE, settlement=1, contract_value=100 * 10**8, mark=50_000, funding=4_500_000
-    )
+    perp = Instrument(payoff=Payoff.INVERSE, settlement=1, contract_value=100 * 10**8, mark=50_000, funding=4_500_000)
     market = market_of([perp], [Asset(), Asset(50_000 * DOLLAR, 10**8)])
     account = Account([Position(0, 10, -2_500_000, 1_000_000)])
     out = margin_of(account, market, Rules([[FINE]]))
