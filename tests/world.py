@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from schemas.kinds import Kind, Payoff, Right, Segregation, Settling, Style
 from schemas.outcomes import OUTCOMES, LegPosted, Rejected
 from schemas.sources import ALLOWED, Role, source
 from schemas.wire import OutcomeHeader, Run, decode, encode_entry, messages_of, runs_of
+from services import run
 from services.lockstep import Clearing, Settings
 from services.pricer import market
 
@@ -86,10 +86,7 @@ def listing() -> list[Any]:
 
 
 def profile_events(number: int, text: str) -> list[Any]:
-    parts = [text[i : i + 128] for i in range(0, len(text), 128)]
-    pieces: list[Any] = [e.ProfileText(profile=number, part=i, time=START, text=part) for i, part in enumerate(parts)]
-    digest = hashlib.sha256(text.encode()).digest()
-    return [*pieces, e.ProfilePublished(profile=number, parts=len(parts), time=START, effective=0, digest=digest)]
+    return run.profile_events(number, text, START)
 
 
 def shipped_profile(name: str) -> str:
