@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import operator
+import os
 import platform
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +52,13 @@ def main() -> None:
     Console(width=180).print(table)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     told = {one["name"]: {k: v for k, v in one.items() if k != "name"} for one in figures}
-    chosen.out.write_text(json.dumps({"machine": platform.processor() or platform.machine(), **told}, indent=1) + "\n")
+    # The dense product's rate depends on which kernels OpenBLAS is told to use, so it is said with the figures.
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "OPENBLAS_CORETYPE": os.environ.get("OPENBLAS_CORETYPE", "not set: chosen by OpenBLAS"),
+    }
+    chosen.out.write_text(json.dumps({"machine": machine, **told}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
