@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ledger.state import UNOPENED, Accounts, Life, Pool
-from risk.kernel import kernel
 from risk.tables import I64Array, Market, Profiles, U8Array
 from risk.valuation import contract_value, part_down, part_up
 from schemas.chart import FIRST_ACCOUNT, House
-from schemas.compiled import inlined
+from schemas.compiled import inlined, kernel
 from schemas.events import LINKED
 from schemas.kinds import AccountStatus, Kind, LegKind, Payoff, Reason, Style
 from schemas.limits import (

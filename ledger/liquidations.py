@@ -155,9 +155,9 @@ def awarded(state: State, event: e.Awarded, out: Outbox) -> Reason:
             LegKind.LIQUIDATION,
             e.Awarded,
             instrument=event.instrument,
-            buyer=event.bidder if event.quantity > 0 else event.account,
-            seller=event.account if event.quantity > 0 else event.bidder,
-            quantity=abs(event.quantity),
+            account=event.account,
+            taker=event.bidder,
+            quantity=event.quantity,
             price=event.price,
         )
         if reason != Reason.NONE:
@@ -243,9 +243,9 @@ def deleveraged(state: State, event: e.Deleveraged, out: Outbox) -> Reason:
         LegKind.DELEVERAGING,
         e.Deleveraged,
         instrument=event.instrument,
-        buyer=event.counterparty if event.quantity > 0 else event.account,
-        seller=event.account if event.quantity > 0 else event.counterparty,
-        quantity=abs(event.quantity),
+        account=event.account,
+        taker=event.counterparty,
+        quantity=event.quantity,
         price=event.price,
     )
 

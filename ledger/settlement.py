@@ -11,11 +11,11 @@ from ledger.legs import find, funding_due
 from ledger.outbox import Outbox, can_take, post
 from ledger.schedule import schedule
 from ledger.state import Life, Pool, State
-from risk.kernel import kernel
 from risk.tables import I64Array, Market
 from risk.valuation import contract_value
 from schemas import events as e
 from schemas.chart import House
+from schemas.compiled import kernel
 from schemas.events import EVENTS
 from schemas.kinds import Kind, Payoff, PostingKind, Reason, Right, Settling, Style
 from schemas.limits import FUNDING_SCALE, MAX_PRICE, MAX_TIME, MAX_VALUE, MICRO

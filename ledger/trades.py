@@ -110,17 +110,19 @@ def post_one(
     cls: type[Any],
     *,
     instrument: int,
-    buyer: int,
-    seller: int,
+    account: int,
+    taker: int,
     quantity: int,
     price: int,
 ) -> Reason:
-    """Post one trade without fees that the clearinghouse itself brought about; returns why it was refused, or NONE."""
-    if not 0 < quantity <= MAX_QUANTITY:
+    """Post one trade without fees that the clearinghouse itself brought about, `quantity` signed as the taker's leg;
+    returns why it was refused, or NONE."""
+    buyer, seller = (taker, account) if quantity > 0 else (account, taker)
+    if not 0 < abs(quantity) <= MAX_QUANTITY:
         return Reason.QUANTITY_OUT_OF_RANGE
     rows = np.zeros(1, _TRADE)
     rows["instrument"], rows["buyer"], rows["seller"] = instrument, buyer, seller
-    rows["quantity"], rows["price"] = quantity, price
+    rows["quantity"], rows["price"] = abs(quantity), price
     rows.flags.writeable = False
     reason = refusal(rows[0], int(kind), state.market, state.life, state.parameter(Parameter.MAX_FEE))
     if reason != Reason.NONE:

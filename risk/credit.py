@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from risk.kernel import kernel
 from risk.tables import I32Array, I64Array
 from risk.valuation import part_down
+from schemas.compiled import kernel
 
 # Columns of `groups`, one row for each netting group of an account.
 KEY: Final = 0

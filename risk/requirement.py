@@ -25,12 +25,11 @@ from risk.credit import (
     SOLD,
     credit_of,
 )
-from risk.kernel import kernel
 from risk.profile import Netting
 from risk.tables import Holdings, I32Array, I64Array, Margins, Market, Profiles
 from risk.valuation import INVERSE, asset_value, contract_value, part_down, part_up
 from risk.vectors import add, add_fills, first, largest, load, on_cache_line
-from schemas.compiled import inlined
+from schemas.compiled import inlined, kernel
 from schemas.kinds import Kind, Reason, Style
 from schemas.limits import (
     ARRAY_EXPONENT,

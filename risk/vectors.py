@@ -7,9 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from risk.kernel import kernel
 from risk.tables import I64Array
-from schemas.compiled import inlined
+from schemas.compiled import inlined, kernel
 
 _LOWEST: Final = -(2**63)
 _BLOCK: Final = 128

@@ -20,8 +20,6 @@ MAX_AMOUNT: Final = 2**60
 """smallest units in one deposit, withdrawal, contribution or fee"""
 MAX_ASSET_PRICE: Final = 2**46
 """micro-dollars for one whole unit: 70 million dollars"""
-MAX_WHOLE: Final = 10**15
-"""micro-dollars x whole units are kept below 2^62 by refusing to value more than this many dollars of one asset"""
 MAX_DECIMALS: Final = 8
 MAX_ASSETS: Final = 16
 MAX_UNDERLYINGS: Final = 32
