@@ -1,0 +1,22 @@
+"""What tests of several packages share: the real broker, one a test process, and names of topics for each test."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from broker import running
+
+from services.broker import Broker
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """For all tests of this process, so not to be killed or paused: a test that does so starts its own (`running`)."""
+    with running(tmp_path_factory.mktemp("broker")) as one:
+        yield one
+
+
+@pytest.fixture
+def prefix() -> str:
+    """What a test's topics begin with, so that tests share a broker and nothing else."""
+    return f"t{uuid.uuid4().hex[:12]}"
