@@ -35,6 +35,15 @@ class JournalLocked(Exception):  # noqa: N818
         self.what = what
 
 
+class JournalUnreachable(Exception):  # noqa: N818
+    """The storage did not answer within its time limit; what it holds is not known."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(f"{where}: no answer: {what}")
+        self.where = where
+        self.what = what
+
+
 class EntryTooLarge(ValueError):  # noqa: N818
     """An entry past MAX_ENTRY_BYTES (schemas/limits.py); nothing was appended."""
 
