@@ -52,6 +52,7 @@ HANDLERS: Final[dict[type[Any], Callable[[State, Any, Outbox], Reason]]] = {
     e.ProfilePublished: facts.profile_published,
     e.MarketClosed: facts.market_closed,
     e.Mark: marks.mark,
+    e.MarkAnswered: marks.mark_answered,
     e.LiquidationPlanned: liquidations.liquidation_planned,
     e.Bid: liquidations.bid,
     e.Awarded: liquidations.awarded,
@@ -99,7 +100,11 @@ def fold(state: State, entry: ShardEntry, *, snapshot_every: int = 0) -> bytes:
         out.emit(SnapshotTaken(index=0, digest=digest_of(state)))
     runs = out.runs()
     header = OutcomeHeader(
-        shard=state.shard, shards=state.shards, outcomes=sum(len(run.rows) for run in runs), n=entry.n
+        shard=state.shard,
+        shards=state.shards,
+        outcomes=sum(len(run.rows) for run in runs),
+        n=entry.n,
+        previous=entry.previous,
     )
     return encode(header, runs)
 

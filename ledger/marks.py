@@ -105,6 +105,14 @@ def mark(state: State, event: e.Mark, out: Outbox) -> Reason:
     return Reason.NONE
 
 
+def mark_answered(state: State, event: e.MarkAnswered, _out: Outbox) -> Reason:
+    """The desk has said all it has to say to the mark."""
+    if event.mark != state.mark or event.mark == state.answered:
+        return Reason.MARK_NOT_NEXT
+    state.answered = event.mark
+    return Reason.NONE
+
+
 def _judge(state: State, out: Outbox) -> None:
     accounts = margin_all(state)
     m, table = state.margins, state.accounts

@@ -194,6 +194,8 @@ class ShardEntry:
     reason: Reason = Reason.NONE
     source: int = 0
     """who sent the entry: what it may say depends on it"""
+    recipients: int = 0
+    """in the facts' part alone: bits of the shards that will say something of this entry"""
 
 
 @dataclass(slots=True)
@@ -201,6 +203,8 @@ class SplitState:
     """The last n sent to each shard; one number a shard."""
 
     sent: list[int]
+    facts: int = 0
+    """and the last n of which the facts were told"""
 
     @classmethod
     def of(cls, shards: int) -> SplitState:
@@ -239,6 +243,34 @@ def split(state: SplitState, n: int, runs: Sequence[Run], shard_of: ShardOf, sou
         if mine:
             parts.append(_sent(state, n, shard, tuple(mine), source))
     return tuple(parts)
+
+
+FACTS_SHARD: Final = 0xFFFF
+"""stands where a shard's number stands in what the services without accounts are sent"""
+
+BOOKED: Final = frozenset({ev.Trade, ev.TradeReversed, ev.OrderOpened, ev.OrderChanged, ev.OrderCancelled})
+"""Events that concern the books alone: an entry of nothing else is not told to services that keep no accounts."""
+
+
+def tells(entry: ShardEntry) -> bool:
+    """Whether the services that keep no accounts wait to hear of this part of an entry."""
+    return entry.reason != Reason.NONE or any(run.message.cls not in BOOKED for run in entry.runs)
+
+
+def facts_part(state: SplitState, n: int, runs: Sequence[Run], parts: Sequence[ShardEntry]) -> ShardEntry | None:
+    """What services that keep no accounts are sent of an entry split into `parts`: the rows that every shard needs, and
+    the shards that will say something; None where nobody will. The state moves on in place."""
+    recipients = sum(1 << part.shard for part in parts if tells(part))
+    if not recipients:
+        return None
+    kept: list[IndexedRun] = []
+    at = 0
+    for run in runs:
+        if run.message.cls not in ROUTES and len(run.rows):
+            kept.append(IndexedRun(run.message, run.rows, _positions(at, at + len(run.rows))))
+        at += len(run.rows)
+    previous, state.facts = state.facts, n
+    return ShardEntry(n, previous, FACTS_SHARD, tuple(kept), parts[0].reason, parts[0].source, recipients)
 
 
 def refused(state: SplitState, n: int, reason: Reason, source: int = 0) -> ShardEntry:

@@ -33,6 +33,8 @@ class ShardHeader:
     rows: U32
     n: U64
     previous: U64
+    recipients: U64
+    """in the facts' part: bits of the shards that will say something of this entry"""
 
 
 @SHARDS.define(4)
@@ -60,7 +62,7 @@ def encode_shard(entry: ShardEntry) -> bytes:
             parts += _encoded(run.message.template, run.rows[first : first + MAX_RUN_ROWS])
             runs += 1
     rows = sum(len(run.rows) for run in entry.runs)
-    values = (entry.shard, int(entry.reason), entry.source, runs, rows, entry.n, entry.previous)
+    values = (entry.shard, int(entry.reason), entry.source, runs, rows, entry.n, entry.previous, entry.recipients)
     try:
         header = np.array([values], _HEADER.dtype)
     except OverflowError as error:
@@ -82,7 +84,9 @@ def decode_shard(data: bytes | memoryview) -> ShardEntry:
     reason = header["reason"]
     if reason not in Reason.__members__.values():
         raise WireError(Reason.UNKNOWN_ENUM_VALUE, 0, f"reason {reason}")
-    return ShardEntry(header["n"], header["previous"], header["shard"], runs, Reason(reason), header["source"])
+    return ShardEntry(
+        header["n"], header["previous"], header["shard"], runs, Reason(reason), header["source"], header["recipients"]
+    )
 
 
 def _encoded(template: int, rows: Rows) -> list[bytes]:

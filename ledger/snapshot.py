@@ -78,6 +78,7 @@ def _body(state: State, *, with_n: bool) -> bytes:
         "n": state.n if with_n else 0,
         "time": state.time,
         "mark": state.mark,
+        "answered": state.answered,
         "market": state.market_number,
         "facts": _facts(state.facts),
         "orders": [
@@ -232,6 +233,7 @@ def _restored(told: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], shard_o
     state.life, state.net = arrays["life"], arrays["net"]
     state.position_total = np.zeros(len(state.life), np.int64)
     state.n, state.time, state.mark, state.market_number = told["n"], told["time"], told["mark"], told["market"]
+    state.answered = told["answered"]
     state.facts = _restored_facts(told["facts"])
     for account, number, instrument, quantity, price in told["orders"]:
         state.orders.setdefault(account, {})[number] = Order(instrument, quantity, price)

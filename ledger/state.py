@@ -194,6 +194,8 @@ class State:
     n: int = 0
     time: int = 0
     mark: int = 0
+    answered: int = 0
+    """the last mark that the desk has answered in full"""
     market_number: int = 0
     facts: Facts = field(default_factory=Facts)
     orders: dict[int, dict[int, Order]] = field(default_factory=dict)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from insurance.deleveraging import Candidate, allocate
 from insurance.fund import Owed, pay
@@ -20,7 +20,6 @@ from schemas.events import (
     Awarded,
     Deleveraged,
     DeleveragingCalled,
-    FundPaid,
     LiquidationPlanned,
 )
 from schemas.outcomes import (
@@ -36,7 +35,7 @@ from schemas.outcomes import (
     MarkDone,
 )
 
-Event = LiquidationPlanned | Awarded | AuctionEnded | DeleveragingCalled | Deleveraged | FundPaid
+Event = LiquidationPlanned | Awarded | AuctionEnded | DeleveragingCalled | Deleveraged
 
 LISTENS: Final = (
     LiquidationDue,
@@ -145,6 +144,35 @@ class Desk:
             events += self._answer_mark(view)
         return events + self._award(view)
 
+    def exported(self) -> dict[str, Any]:
+        """The state as plain data, for a snapshot taken when everything observed is decided."""
+        return {
+            "mark": self._mark,
+            "auctions": [
+                [n, a.account, a.instrument, a.opened, a.remaining, list(a.terms), a.offered, a.is_open]
+                for n, a in sorted(self._auctions.items())
+            ],
+            "calls": [[n, c.instrument, c.account, c.quantity, c.price] for n, c in sorted(self._calls.items())],
+            "next": [self._next_auction, self._next_call],
+            "failing": sorted(self._failing),
+            "closed_down": [[*key, lots] for key, lots in sorted(self._closed_down.items()) if lots],
+        }
+
+    def restore(self, told: Mapping[str, Any]) -> None:
+        """Take up the state that `exported` gave."""
+        self._mark = told["mark"]
+        self._auctions = {
+            n: _Auction(account, instrument, opened, remaining, Terms(*terms), offered, is_open)
+            for n, account, instrument, opened, remaining, terms, offered, is_open in told["auctions"]
+        }
+        self._calls = {
+            n: DeleveragingCalled(instrument=i, account=a, call=n, quantity=q, price=p)
+            for n, i, a, q, p in told["calls"]
+        }
+        self._next_auction, self._next_call = told["next"]
+        self._failing = set(told["failing"])
+        self._closed_down.update({(account, instrument): lots for account, instrument, lots in told["closed_down"]})
+
     # --- a mark ------------------------------------------------------------------------------------------------------
 
     def _answer_mark(self, view: MarketView) -> list[Event]:
@@ -157,9 +185,6 @@ class Desk:
         events: list[Event] = []
         for payment in pay(books.fund, books.deficits):
             books.fund[payment.asset] -= payment.amount
-            events.append(
-                FundPaid(asset=payment.asset, account=payment.account, mark=self._mark, amount=payment.amount)
-            )
         for number, running in sorted(self._auctions.items()):
             if running.account not in books.due:
                 events.append(self._end(number))

@@ -577,6 +577,14 @@ class FundPaid:
     amount: I64
 
 
+@define(EVENTS, 59)
+class MarkAnswered:
+    """Everything the desk has to say to a mark is in the journal: the next mark may come."""
+
+    flags: U16 = 0
+    mark: U64
+
+
 @define(EVENTS, 58)
 class CapitalContributed:
     """The clearinghouse puts own capital in."""

@@ -19,6 +19,7 @@ class Role(IntEnum):
     DESK = 6
     LIQUIDATOR = 7
     REGISTRAR = 8
+    FUND = 9
 
 
 SOURCES_PER_ROLE: Final = 1000
@@ -66,8 +67,9 @@ ALLOWED: Final[Mapping[int, frozenset[type[Any]]]] = MappingProxyType(
         Role.CUSTODIAN: frozenset({e.Deposited, e.WithdrawalDecided}),
         Role.PRICER: frozenset({e.InstrumentMark, e.AssetMark, e.UnderlyingMark, e.RiskArray, e.MarketClosed, e.Mark}),
         Role.DESK: frozenset(
-            {e.LiquidationPlanned, e.Awarded, e.AuctionEnded, e.DeleveragingCalled, e.Deleveraged, e.FundPaid}
+            {e.LiquidationPlanned, e.Awarded, e.AuctionEnded, e.DeleveragingCalled, e.Deleveraged, e.MarkAnswered}
         ),
+        Role.FUND: frozenset({e.FundPaid}),
         Role.LIQUIDATOR: frozenset({e.Bid}),
         Role.REGISTRAR: frozenset({e.AccountOpened, e.AccountChanged, e.AccountLinked}),
     }

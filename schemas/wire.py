@@ -45,6 +45,8 @@ class OutcomeHeader:
     shards: U16
     outcomes: U32
     n: U64
+    previous: U64
+    """the shard's entry before this one, 0 before the first: who reads outcomes sees that none is missing"""
 
 
 _MESSAGE: Final = struct.Struct("<HHHH")

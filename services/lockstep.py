@@ -202,11 +202,8 @@ class Lockstep:
         return self.clearing.states[0]
 
     def send(self, source: int, runs: Sequence[Run]) -> list[Run]:
-        """Append runs of events from a source as entries of bounded size; returns all shards' outcomes."""
-        out: list[Run] = []
-        for part in _bounded(runs):
-            out.extend(self._entry(source, part))
-        return out
+        """Append events of a source as one entry (`bounded` cuts them into such); returns all shards' outcomes."""
+        return self._entry(source, runs)
 
     def close(self) -> None:
         """Publish the last head and let go of the files. Raises RunDiffers where the directory holds more entries."""
@@ -252,7 +249,7 @@ class Lockstep:
         return offset
 
 
-def _bounded(runs: Sequence[Run]) -> Iterator[list[Run]]:
+def bounded(runs: Sequence[Run]) -> Iterator[list[Run]]:
     """Runs gathered into entries of about ENTRY_BYTES; a chain of linked rows is never cut."""
     waiting: list[Run] = []
     size = 0

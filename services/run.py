@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,6 @@ from ledger.margining import margins_of
 from ledger.state import State
 from liquidation import auction
 from liquidation.auction import Terms
-from liquidation.desk import LISTENS, Desk
 from risk.valuation import part_up
 from schemas.chart import FIRST_ACCOUNT
 from schemas.events import (
@@ -38,13 +37,14 @@ from schemas.outcomes import WithdrawalAnswered
 from schemas.sources import Role, source
 from schemas.wire import Run, message_of, runs_of
 from services import exchange, flow, markets
+from services.answers import Answers
 from services.bidders import Offer, bids, unwinding
 from services.exchange import Exchange
 from services.figures import Gathered, begin_mark, gather
-from services.lockstep import Lockstep, Settings
+from services.lockstep import Lockstep, Settings, bounded
 from services.population import SPAN, Customer, Population, Strategy, population
 from services.pricer import market
-from services.tables import PROFILE_NUMBERS, Bar, FundingRow
+from services.tables import PROFILE_NUMBERS, Bar, FundingRow, read_funding, read_prices
 from services.view import StateView
 
 SNAPSHOT_EVERY: Final = 400
@@ -78,6 +78,13 @@ class Ran:
     events: int = 0
 
 
+def own_inputs() -> Inputs:
+    """The demonstration's own prices and funding rates."""
+    data = files("services") / "data"
+    with as_file(data / "crash_2020_03.csv") as bars, as_file(data / "funding_2020_03.csv") as rates:
+        return Inputs(read_prices(bars), read_funding(rates))
+
+
 def venue_of(inputs: Inputs) -> Exchange:
     """The exchange that the inputs' first prices and time make."""
     return exchange.exchange(markets.openings(inputs.bars), inputs.bars[0].ts)
@@ -109,7 +116,7 @@ class Conductor:
         self.ledger = ledger
         self.ran = Ran()
         self._seed = seed
-        self._desk = Desk(ledger.clearing.settings.shards)
+        self._answers = Answers(ledger.clearing.settings.shards)
         self._market = 0
 
     def send(self, role: Role, events: Iterable[Any]) -> list[Run]:
@@ -119,9 +126,16 @@ class Conductor:
     def _send(self, role: Role, runs: Sequence[Run]) -> list[Run]:
         if not runs:
             return []
+        outcomes = [one for part in bounded(runs) for one in self._entry(source(role), part)]
+        while (answer := self._answers.following()) is not None:
+            self._entry(*answer)
+        return outcomes
+
+    def _entry(self, number: int, runs: Sequence[Run]) -> list[Run]:
         self.ran.events += sum(len(run.rows) for run in runs)
-        outcomes = self.ledger.send(source(role), runs)
+        outcomes = self.ledger.send(number, runs)
         gather(self.ran.gathered, outcomes, self.ledger.state)
+        self._answers.hear(number, outcomes, self.ledger.state)
         return outcomes
 
     def mark(self, time: int) -> list[Run]:
@@ -130,16 +144,8 @@ class Conductor:
         self._market += 1
         outcomes = self._send(Role.PRICER, market(self.ledger.state, self._market, time))
         marked = self.send(Role.PRICER, [Mark(mark=self._market, market=self._market, time=time)])
-        self._desk.observe(_messages(marked, LISTENS))
-        view = StateView(self.ledger.state)
-        self._answer(view)
-        self._desk.observe(_messages(self.send(Role.LIQUIDATOR, self._bids(view, time)), LISTENS))
-        self._answer(view)
+        self.send(Role.LIQUIDATOR, self._bids(StateView(self.ledger.state), time))
         return [*outcomes, *marked]
-
-    def _answer(self, view: StateView) -> None:
-        while events := self._desk.decide(view):
-            self._desk.observe(_messages(self.send(Role.DESK, events), LISTENS))
 
     def _bids(self, view: StateView, time: int) -> Sequence[Any]:
         states = self.ledger.clearing.states

@@ -1,0 +1,104 @@
+"""Clearing: one shard's fold over its parts of the entries; writes their outcomes and the notices among them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ledger.fold import fold, took_snapshot
+from ledger.notices import notice_of
+from ledger.sequence import ShardEntry, tells
+from ledger.snapshot import SnapshotBroken, dump, load
+from ledger.state import State, genesis
+from services.lockstep import Settings
+from services.processors.intake import Intake
+from services.processors.records import Place, Record, Snapshot, Topic, Write, key_of
+
+_MAGIC: Final = b"novate shard 1\n"
+
+
+class Shard:
+    """A shard's state, moved on by the records of its partition of SHARDS. Not safe for several threads at once.
+
+    `snapshot` is bytes that a Shard of the same settings gave; raises SnapshotBroken where they are damaged. `take`
+    raises ConservationBroken or InvariantBroken where the books do not balance, MissingPredecessor where parts were
+    lost; the shard must not go on then.
+    """
+
+    def __init__(self, settings: Settings, shard: int, snapshot: bytes | None = None) -> None:
+        self._settings = settings
+        self._shard = shard
+        table = settings.table()
+        if snapshot is None:
+            self.state: State = genesis(shard, settings.shards, table, accounts=max(64, settings.accounts))
+            offset = 0
+        else:
+            offset, body = _opened(snapshot)
+            self.state = load(body, table)
+            if (self.state.shard, self.state.shards) != (shard, settings.shards):
+                raise SnapshotBroken(
+                    f"shard {self.state.shard} of {self.state.shards}, not {shard} of {settings.shards}"
+                )
+        self._intake = Intake(shard, self.state.n, offset)
+        self._due = False
+
+    @property
+    def missing(self) -> tuple[int, int] | None:
+        """(the last n here, the n that the first waiting part follows), where parts wait for one that is missing."""
+        return self._intake.missing
+
+    def places(self) -> Mapping[Place, int]:
+        """See Processor."""
+        return {(Topic.SHARDS, self._shard): self._intake.place}
+
+    def take(self, record: Record) -> Sequence[Write]:
+        """See Processor."""
+        writes: list[Write] = []
+        for entry in self._intake.arrived(record.offset, record.value):
+            writes += self._folded(entry)
+        return writes
+
+    def live(self) -> Sequence[Write]:
+        """See Processor. A shard says nothing of itself."""
+        return ()
+
+    def snapshot(self) -> Snapshot | None:
+        """See Processor. Taken after the entry whose outcomes end with its digest."""
+        if not self._due:
+            return None
+        self._due = False
+        return Snapshot(self.state.n, _closed(self._intake.place, dump(self.state)))
+
+    def _folded(self, entry: ShardEntry) -> list[Write]:
+        before = self.state.n
+        every = self._settings.snapshot_every
+        outcomes = fold(self.state, entry, snapshot_every=every)
+        # a snapshot holds one entry's end: where several were folded at once, the last one's, if it is due
+        self._due = took_snapshot(before, entry.n, every)
+        key = key_of(entry.n)
+        writes = [Write(Topic.OUTCOMES, self._shard, key, outcomes)]
+        notice = notice_of(outcomes, awaited=tells(entry))
+        if notice is not None:
+            writes.append(Write(Topic.NOTICES, self._shard, key, notice))
+        return writes
+
+
+def _closed(offset: int, body: bytes) -> bytes:
+    head = json.dumps({"offset": offset}).encode()
+    return _MAGIC + len(head).to_bytes(4, "little") + head + body
+
+
+def _opened(data: bytes) -> tuple[int, bytes]:
+    """(where to read on in the shard's partition, the state's own snapshot)."""
+    start = len(_MAGIC) + 4
+    if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
+        raise SnapshotBroken("it does not begin like a shard's")
+    end = start + int.from_bytes(data[len(_MAGIC) : start], "little")
+    try:
+        offset = json.loads(data[start:end])["offset"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SnapshotBroken(f"its place cannot be read: {error}") from error
+    if type(offset) is not int or offset < 0:
+        raise SnapshotBroken(f"place {offset!r}")
+    return offset, data[end:]

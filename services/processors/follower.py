@@ -1,0 +1,122 @@
+"""How a service that keeps no accounts follows: the facts and what every shard said, entry by entry in order."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from ledger.fold import fold
+from ledger.sequence import FACTS_SHARD, ShardEntry
+from ledger.snapshot import SnapshotBroken, dump, load
+from ledger.state import State, genesis
+from schemas.outcomes import OUTCOMES
+from schemas.wire import OutcomeHeader, Run, WireError, decode
+from services.lockstep import Settings
+from services.processors.intake import Intake
+from services.processors.records import Place, Record, Topic
+
+_MAGIC: Final = b"novate follower 1\n"
+
+
+class Told(NamedTuple):
+    """An entry that every shard it concerns has answered: its facts, and what the shards said, shards ascending."""
+
+    n: int
+    source: int
+    facts: ShardEntry
+    said: tuple[Run, ...]
+
+
+class Follower:
+    """Joins FACTS with the NOTICES of every shard. `state` knows the facts as the shards do, and keeps no accounts.
+
+    An entry is given out when each shard that it concerns has said something of it, and in the order of n: what a
+    service makes of it is then a pure function of the journal, however its topics were read. Raises SnapshotBroken on
+    bytes that no Follower of these settings gave.
+    """
+
+    def __init__(self, settings: Settings, snapshot: bytes | None = None) -> None:
+        self._settings = settings
+        table = settings.table()
+        offsets = [0] * (settings.shards + 1)
+        if snapshot is None:
+            self.state: State = genesis(FACTS_SHARD, settings.shards, table, accounts=max(64, settings.accounts))
+        else:
+            offsets, body = _opened(snapshot, settings.shards)
+            self.state = load(body, table)
+        self._intake = Intake(FACTS_SHARD, self.state.n, offsets[0])
+        self._next = offsets[1:]
+        self._waiting: deque[tuple[int, ShardEntry]] = deque()
+        self._notices: list[dict[int, tuple[int, tuple[Run, ...]]]] = [{} for _ in range(settings.shards)]
+
+    @property
+    def waits(self) -> bool:
+        """Whether entries are known that not every shard has answered yet."""
+        return bool(self._waiting)
+
+    def places(self) -> Mapping[Place, int]:
+        """Where to read from: everything before has been given out."""
+        first = self._waiting[0][0] if self._waiting else self._intake.place
+        places: dict[Place, int] = {(Topic.FACTS, 0): min(first, self._intake.place)}
+        for shard, held in enumerate(self._notices):
+            places[(Topic.NOTICES, shard)] = min((offset for offset, _ in held.values()), default=self._next[shard])
+        return places
+
+    def take(self, record: Record) -> Iterator[Told]:
+        """The entries that are complete with this record, in order. The state is each entry's own while it is out."""
+        if record.topic == Topic.FACTS:
+            for entry in self._intake.arrived(record.offset, record.value):
+                self._waiting.append((record.offset, entry))
+        elif record.topic == Topic.NOTICES:
+            self._heard(record)
+        while self._waiting and self._complete(self._waiting[0][1]):
+            _, entry = self._waiting.popleft()
+            yield self._given_out(entry)
+
+    def exported(self) -> bytes:
+        """A snapshot after the last entry given out."""
+        places = self.places()
+        offsets = [places[(Topic.FACTS, 0)], *(places[(Topic.NOTICES, s)] for s in range(self._settings.shards))]
+        head = json.dumps(offsets).encode()
+        return _MAGIC + len(head).to_bytes(4, "little") + head + dump(self.state)
+
+    def _heard(self, record: Record) -> None:
+        shard = record.partition
+        self._next[shard] = max(self._next[shard], record.offset + 1)
+        try:
+            notice = decode(record.value, OutcomeHeader, OUTCOMES)
+        except WireError:
+            return  # no notice: the entry it should have told of waits, and shows in `waits`
+        n = notice.header["n"]
+        if n > self.state.n and notice.header["shard"] == shard:
+            self._notices[shard].setdefault(n, (record.offset, notice.runs))
+
+    def _complete(self, entry: ShardEntry) -> bool:
+        return all(entry.n in self._notices[shard] for shard in self._concerned(entry))
+
+    def _concerned(self, entry: ShardEntry) -> list[int]:
+        return [shard for shard in range(self._settings.shards) if entry.recipients >> shard & 1]
+
+    def _given_out(self, entry: ShardEntry) -> Told:
+        said = tuple(run for shard in self._concerned(entry) for run in self._notices[shard][entry.n][1])
+        for held in self._notices:
+            for n in [n for n in held if n <= entry.n]:  # what was said of entries that need no answer goes with them
+                del held[n]
+        fold(self.state, entry)
+        return Told(entry.n, entry.source, entry, said)
+
+
+def _opened(data: bytes, shards: int) -> tuple[list[int], bytes]:
+    start = len(_MAGIC) + 4
+    if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
+        raise SnapshotBroken("it does not begin like a follower's")
+    end = start + int.from_bytes(data[len(_MAGIC) : start], "little")
+    try:
+        offsets = json.loads(data[start:end])
+    except ValueError as error:
+        raise SnapshotBroken(f"its places cannot be read: {error}") from error
+    if len(offsets) != shards + 1:
+        raise SnapshotBroken(f"places of {len(offsets) - 1} shards, not of {shards}")
+    return offsets, data[end:]

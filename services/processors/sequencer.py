@@ -1,0 +1,103 @@
+"""The sequencer: numbers the journal's entries and gives each shard its part, the services the facts."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ledger.sequence import (
+    Numbered,
+    Quarantined,
+    SequenceState,
+    ShardEntry,
+    SplitState,
+    exported,
+    facts_part,
+    number,
+    refused,
+    restored,
+    split,
+)
+from ledger.shardwire import encode_shard
+from schemas.events import EVENTS
+from schemas.wire import EntryHeader, Run, WireError, decode
+from services.lockstep import Settings
+from services.processors.records import Place, Record, Snapshot, Topic, Write, key_of
+
+
+class Sequencer:
+    """Reads the journal; writes the shards' parts, the facts and the quarantine. Its state: how far it has numbered."""
+
+    def __init__(self, settings: Settings, snapshot: bytes | None = None) -> None:
+        self._settings = settings
+        self._shard_of = settings.table()
+        self._sequence = SequenceState()
+        self._splitting = SplitState.of(settings.shards)
+        self._kept = 0
+        if snapshot is not None:
+            self._restore(snapshot)
+
+    def places(self) -> Mapping[Place, int]:
+        """See Processor."""
+        return {(Topic.JOURNAL, 0): self._sequence.offset}
+
+    def take(self, record: Record) -> Sequence[Write]:
+        """See Processor. Every entry has an answer; none raises."""
+        told = number(self._sequence, record.offset, record.value)
+        match told:
+            case Numbered():
+                return self._numbered(told)
+            case Quarantined():
+                return [_quarantined(told, record.value)]
+            case _:
+                return []
+
+    def live(self) -> Sequence[Write]:
+        """See Processor. The sequencer says nothing of itself."""
+        return ()
+
+    def snapshot(self) -> Snapshot | None:
+        """See Processor."""
+        n, every = self._sequence.n, self._settings.snapshot_every
+        if not every or n // every <= self._kept // every:
+            return None
+        self._kept = n
+        told = {name: array.tolist() for name, array in exported(self._sequence).items()}
+        told |= {"sent": self._splitting.sent, "facts": [self._splitting.facts]}
+        return Snapshot(n, json.dumps(told).encode())
+
+    def _numbered(self, told: Numbered) -> list[Write]:
+        runs: tuple[Run, ...] = ()
+        try:
+            runs = decode(told.data, EntryHeader, EVENTS).runs
+        except WireError as error:
+            parts: tuple[ShardEntry, ...] = (refused(self._splitting, told.n, error.reason, told.source),)
+        else:
+            parts = split(self._splitting, told.n, runs, self._shard_of, told.source)
+        key = key_of(told.n)
+        writes = [Write(Topic.SHARDS, part.shard, key, encode_shard(part)) for part in parts]
+        facts = facts_part(self._splitting, told.n, runs, parts)
+        if facts is not None:
+            writes.append(Write(Topic.FACTS, 0, key, encode_shard(facts)))
+        return writes
+
+    def _restore(self, data: bytes) -> None:
+        told = json.loads(data)
+        arrays = {name: np.array(told[name], np.uint64) for name in ("position", "sources", "sequences")}
+        self._sequence = restored(arrays)
+        self._splitting.sent, self._splitting.facts = told["sent"], told["facts"][0]
+        self._kept = self._sequence.n
+
+
+def _quarantined(told: Quarantined, data: bytes) -> Write:
+    page = {
+        "offset": told.offset,
+        "reason": told.reason.name,
+        "position": told.position,
+        "what": told.what,
+        "bytes": b64encode(data).decode(),
+    }
+    return Write(Topic.QUARANTINE, 0, key_of(told.offset), json.dumps(page).encode())
