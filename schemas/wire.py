@@ -24,7 +24,7 @@ from schemas.message import U16, U32, U64, Catalogue, Field, Message, define
 Rows = npt.NDArray[np.void]
 
 SCHEMA_ID: Final = 7001
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 HEADERS: Final = Catalogue()
 
 
