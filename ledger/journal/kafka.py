@@ -1,8 +1,8 @@
 """The journal on Kafka, one partition of one topic, and what else reads and writes records: the one door to the broker.
 
 Kafka checks a record's bytes by CRC and gives offsets without holes where no producer uses transactions; readers check
-both. There is no stored hash chain: who reads from the first entry makes it (ledger/chain.py), and published heads vouch
-for it.
+both. There is no stored hash chain: who reads from the first entry makes it (ledger/chain.py), and published heads
+vouch for it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ _SLICE_MS: Final = 50
 """how long a waiting reader holds on to its connection, so that another thread's call or close comes in between"""
 _FETCH_WAIT_MS: Final = 100
 """how long the broker holds a fetch at the end of the partition; other questions wait behind it"""
+_RETRY_MS: Final = 20
+"""between two tries; every new connection to a topic waits once for so long"""
 _CLOSING: Final = 1.0
 _RECORDS: Final = 1 << 16
 
@@ -73,7 +75,7 @@ class KafkaPublisher:
                 bootstrap_servers=address, acks="all", enable_idempotence=True, linger_ms=0, batch_size=_BATCH,
                 max_request_size=_REQUEST, delivery_timeout_ms=milliseconds, max_block_ms=milliseconds,
                 request_timeout_ms=max(milliseconds // 2, 1), bootstrap_timeout_ms=milliseconds,
-                reconnect_backoff_max_ms=500, allow_auto_create_topics=False, metrics_enabled=False,
+                reconnect_backoff_max_ms=500, retry_backoff_ms=_RETRY_MS, allow_auto_create_topics=False, metrics_enabled=False,
             )  # fmt: skip
         except KafkaError as error:
             raise JournalUnreachable(address, _told(error)) from error
@@ -162,7 +164,7 @@ class PartitionReader:
                 bootstrap_servers=address, group_id=None, enable_auto_commit=False, auto_offset_reset="none",
                 fetch_max_wait_ms=_FETCH_WAIT_MS,
                 fetch_max_bytes=_FETCH, max_partition_fetch_bytes=_FETCH, max_poll_records=_RECORDS, check_crcs=True,
-                request_timeout_ms=milliseconds, bootstrap_timeout_ms=milliseconds, reconnect_backoff_max_ms=500,
+                request_timeout_ms=milliseconds, bootstrap_timeout_ms=milliseconds, reconnect_backoff_max_ms=500, retry_backoff_ms=_RETRY_MS,
                 allow_auto_create_topics=False, metrics_enabled=False,
             )  # fmt: skip
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -85,7 +85,7 @@ def topic_name(prefix: str, topic: str) -> str:
 
 
 def topics(prefix: str, shards: int, *, in_sync: int = 1) -> tuple[Topic, ...]:
-    """All topics of a system with so many shards."""
+    """All topics of a system with so many shards; the journal is the first."""
     kept = {
         "cleanup.policy": "delete",
         "retention.ms": _NO_LIMIT,
@@ -113,23 +113,31 @@ def create(
     """
     if not 1 <= in_sync <= replication:
         raise ValueError(f"{in_sync} replicas in sync out of {replication}")
-    wanted = {
+    return make(address, topics(prefix, shards, in_sync=in_sync), replication=replication, timeout=timeout)
+
+
+def make(address: str, wanted: Iterable[Topic], *, replication: int = 1, timeout: float = 30.0) -> list[str]:
+    """Make those of the topics that are missing, wait until they can be used, and return their names.
+
+    Raises JournalUnreachable.
+    """
+    told = {
         topic.name: {
             "num_partitions": topic.partitions,
             "replication_factor": replication,
             "configs": dict(topic.settings),
         }
-        for topic in topics(prefix, shards, in_sync=in_sync)
+        for topic in wanted
     }
     with _admin(address, timeout) as admin:
         there = set(admin.list_topics())
-        missing = {name: how for name, how in wanted.items() if name not in there}
+        missing = {name: how for name, how in told.items() if name not in there}
         for name, how in missing.items():
             try:
                 admin.create_topics({name: how})
             except TopicAlreadyExistsError:
                 continue  # another process made it in between
-        admin.wait_for_topics(list(wanted), timeout_ms=int(timeout * 1000))
+        admin.wait_for_topics(list(told), timeout_ms=int(timeout * 1000))
     return sorted(missing)
 
 

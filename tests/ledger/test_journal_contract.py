@@ -1,7 +1,12 @@
-"""What every storage of the journal must keep. A storage joins by one line in STORAGES."""
+"""What every storage of the journal must keep. A storage joins by one line in STORAGES.
+
+Two things are SQLite's own, because on Kafka every source appends by itself: the lock that refuses a second appender,
+and the stored hash chain (tests/services/test_tampering.py). What Kafka's appenders keep in its place is at the end.
+"""
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,34 +17,58 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.journal import EntryTooLarge, Journal, JournalLocked, JournalReader
+from ledger.journal.kafka import KafkaJournal, KafkaReader
 from ledger.journal.sqlite import SqliteJournal, SqliteReader
+from ledger.journal.topics import make, topics
 from schemas.limits import MAX_ENTRY_BYTES
+from services.broker import Broker
 
 
 class Storage(NamedTuple):
-    """How a storage is opened at a place of its own."""
+    """How a storage is opened at a place: a path, or a broker's address and a topic with a slash between."""
 
-    appender: Callable[[Path], Journal]
-    reader: Callable[[Path], JournalReader]
+    appender: Callable[[str], Journal]
+    reader: Callable[[str], JournalReader]
 
 
 STORAGES = {
-    "sqlite": Storage(SqliteJournal, SqliteReader),
+    "sqlite": Storage(lambda place: SqliteJournal(Path(place)), lambda place: SqliteReader(Path(place))),
+    "kafka": Storage(lambda place: KafkaJournal(*place.split("/")), lambda place: KafkaReader(*place.split("/"))),
 }
 
 
 @pytest.fixture(params=STORAGES)
-def storage(request: pytest.FixtureRequest) -> Storage:
-    return STORAGES[request.param]
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "journal.db"
+def storage(name: str) -> Storage:
+    return STORAGES[name]
 
 
 @pytest.fixture
-def journal(storage: Storage, place: Path) -> Iterator[Journal]:
+def new_place(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Makes places where nothing is yet. Only Kafka's ask for the broker."""
+    if name == "sqlite":
+        return lambda: str(tmp_path / f"{uuid.uuid4().hex}.db")
+    broker: Broker = request.getfixturevalue("broker")
+    return lambda: new_topic(broker)
+
+
+def new_topic(broker: Broker) -> str:
+    topic = topics(f"t{uuid.uuid4().hex[:12]}", 1)[0]
+    make(broker.address, [topic])
+    return f"{broker.address}/{topic.name}"
+
+
+@pytest.fixture
+def place(new_place: Callable[[], str]) -> str:
+    return new_place()
+
+
+@pytest.fixture
+def journal(storage: Storage, place: str) -> Iterator[Journal]:
     opened = storage.appender(place)
     yield opened
     opened.close()
@@ -73,15 +102,16 @@ def test_a_negative_offset_is_refused(journal: Journal) -> None:
         list(journal.read(-1, 1))
 
 
-def test_a_second_appender_is_refused_until_the_first_closes(storage: Storage, place: Path) -> None:
-    first = storage.appender(place)
+def test_a_second_appender_is_refused_until_the_first_closes(tmp_path: Path) -> None:
+    place = tmp_path / "journal.db"
+    first = SqliteJournal(place)
     first.append(b"one")
     with pytest.raises(JournalLocked, match=place.name):
-        storage.appender(place)
+        SqliteJournal(place)
     assert first.append(b"two") == 1
     first.close()
     first.close()
-    second = storage.appender(place)
+    second = SqliteJournal(place)
     assert second.append(b"three") == 2
     assert [data for _, data in everything(second)] == [b"one", b"two", b"three"]
     second.close()
@@ -101,7 +131,7 @@ def test_an_entry_past_the_limit_is_refused_and_the_next_is_taken(journal: Journ
     assert everything(journal) == [(0, b"\1" * MAX_ENTRY_BYTES)]
 
 
-def test_large_and_small_entries_come_back_whole(journal: Journal, storage: Storage, place: Path) -> None:
+def test_large_and_small_entries_come_back_whole(journal: Journal, storage: Storage, place: str) -> None:
     entries = [bytes([i % 251]) * (1 + (i * 7919) % 700_001) for i in range(60)]
     for first in range(0, 60, 7):
         journal.append_many(entries[first : first + 7])
@@ -111,7 +141,7 @@ def test_large_and_small_entries_come_back_whole(journal: Journal, storage: Stor
     reader.close()
 
 
-def test_a_reader_sees_what_is_appended_while_it_reads(journal: Journal, storage: Storage, place: Path) -> None:
+def test_a_reader_sees_what_is_appended_while_it_reads(journal: Journal, storage: Storage, place: str) -> None:
     journal.append(b"first")
     reader = storage.reader(place)
     assert everything(reader) == [(0, b"first")]
@@ -136,7 +166,7 @@ def test_tail_wakes_on_an_entry(journal: Journal) -> None:
     thread.join()
 
 
-def append_in_child(name: str, place: Path, count: int) -> None:
+def append_in_child(name: str, place: str, count: int) -> None:
     journal = STORAGES[name].appender(place)
     for i in range(count):
         time.sleep(0.005)
@@ -144,10 +174,9 @@ def append_in_child(name: str, place: Path, count: int) -> None:
     journal.close()
 
 
-def test_tail_follows_another_process(request: pytest.FixtureRequest, storage: Storage, place: Path) -> None:
+def test_tail_follows_another_process(name: str, storage: Storage, place: str) -> None:
     storage.appender(place).close()
     reader = storage.reader(place)
-    name = next(name for name, one in STORAGES.items() if one is storage)
     child = get_context("spawn").Process(target=append_in_child, args=(name, place, 20))
     child.start()
     seen: list[tuple[int, bytes]] = []
@@ -160,7 +189,7 @@ def test_tail_follows_another_process(request: pytest.FixtureRequest, storage: S
     reader.close()
 
 
-def test_two_readers_and_two_appending_threads_agree(journal: Journal, storage: Storage, place: Path) -> None:
+def test_two_readers_and_two_appending_threads_agree(journal: Journal, storage: Storage, place: str) -> None:
     def appending(name: bytes) -> None:
         for i in range(50):
             journal.append(name + b"%d" % i)
@@ -183,12 +212,12 @@ def test_two_readers_and_two_appending_threads_agree(journal: Journal, storage: 
         assert [d for _, d in seen[0] if d.startswith(name)] == [name + b"%d" % i for i in range(50)]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(st.lists(st.binary(max_size=60), max_size=5), max_size=6), offset=st.integers(0, 30))
 def test_it_is_a_list_that_survives_closing(
-    storage: Storage, tmp_path_factory: pytest.TempPathFactory, batches: list[list[bytes]], offset: int
+    storage: Storage, new_place: Callable[[], str], batches: list[list[bytes]], offset: int
 ) -> None:
-    place = tmp_path_factory.mktemp("journal") / "journal.db"
+    place = new_place()
     model: list[bytes] = []
     for batch in batches:
         journal = storage.appender(place)
@@ -197,3 +226,24 @@ def test_it_is_a_list_that_survives_closing(
         assert journal.end() == len(model)
         assert everything(journal, offset) == list(enumerate(model))[offset:]
         journal.close()
+
+
+def test_on_kafka_several_appenders_share_one_order(broker: Broker) -> None:
+    place = new_topic(broker)
+    appenders = [STORAGES["kafka"].appender(place) for _ in range(3)]
+    given: list[list[int]] = [[], [], []]
+
+    def appending(which: int) -> None:
+        for i in range(0, 40, 2):
+            given[which] += appenders[which].append_many([b"%d %d" % (which, i), b"%d %d" % (which, i + 1)])
+
+    threads = [threading.Thread(target=appending, args=(which,)) for which in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    found = dict(everything(appenders[0]))
+    assert sorted(offset for offsets in given for offset in offsets) == list(range(120)) == sorted(found)
+    for which, offsets in enumerate(given):
+        assert [found[offset] for offset in offsets] == [b"%d %d" % (which, i) for i in range(40)]
+        appenders[which].close()
