@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 from broker import running
+from postgres import server
 
 from services.broker import Broker
+from services.database import Database
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +22,10 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 def prefix() -> str:
     """What a test's topics begin with, so that tests share a broker and nothing else."""
     return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Database]:
+    """A running PostgreSQL server; each test makes a database of its own in it (`postgres.fresh`)."""
+    with server() as database:
+        yield database

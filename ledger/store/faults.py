@@ -9,7 +9,7 @@ class StoreAway(Exception):  # noqa: N818 - named for what is found
 
 
 class StoreMoved(Exception):  # noqa: N818
-    """The store's place went back: it was restored from a backup, or emptied. Ask for `place` and give again from there."""
+    """The store's place went back: it was restored from a backup, or emptied. Ask for `place`, give again from there."""
 
 
 class StoreOutdated(Exception):  # noqa: N818
@@ -21,6 +21,11 @@ class StoreOutdated(Exception):  # noqa: N818
         )
         self.found = found
         self.expected = expected
+
+
+class StoreRefused(Exception):  # noqa: N818
+    """PostgreSQL will not have a row: there is another one in its place, or a value is out of a column's range. The
+    store or the streams are not what they should be, and nothing of the batch is written."""
 
 
 class LoginTaken(Exception):  # noqa: N818

@@ -1,7 +1,7 @@
 """The projection: outcomes and facts into the store, each batch with the place it ends at in one transaction.
 
-The place fences: a batch is written only by who finds the place that it follows on, and what is not above it is dropped.
-So it may be fed twice, by two at once, or from an older place of a restored backup; the rows come out the same.
+The place fences: whoever writes holds it, and what is not above it is dropped. So the store may be fed twice, by two at
+once, or from an older place of a restored backup; the rows come out the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from psycopg import sql
 
 from ledger.sequence import FACTS_SHARD, IndexedRun, ShardEntry
 from ledger.store.copying import CLOSING, OPENING, encoded
-from ledger.store.faults import StoreAway, StoreMoved, StoreOutdated
+from ledger.store.faults import StoreAway, StoreMoved, StoreOutdated, StoreRefused
 from ledger.store.migrating import OWNER, REVISION, revision_of
 from ledger.store.rows import Columns, Listings, Part, accepted, fact_rows, listed, outcome_rows, part_of, refused
 from ledger.store.tables import Table
@@ -29,8 +29,9 @@ SESSION: Final = (
     "SET idle_in_transaction_session_timeout = '10s'",
     "SET lock_timeout = '5s'",
 )
-_DEAD_AFTER: Final = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3}
-"""seconds; a machine that is gone is noticed by then"""
+_CONNECT_WITHIN: Final = 5
+_KEEPALIVE: Final = 5
+"""seconds of silence, then between three questions: a machine that is gone is noticed by then"""
 _AWAY: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -64,20 +65,23 @@ class Projection:
     """One writer of the store at `url`, whose login may act as the projector. Connects when it is first needed.
 
     Not for several threads at once. What it raises: StoreAway (wait, and give the same again), StoreMoved (ask for
-    `place`, give again from there), StoreOutdated (migrate first).
+    `place`, give again from there), StoreOutdated (migrate first), StoreRefused (stop: something is wrong).
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._session: psycopg.Connection[Any] | None = None
         self._told: Place | None = None
+        """the place last given to the caller, who goes on from there"""
         self._listings = Listings()
+        self._listed: Place | None = None
+        """the place that the listings are of"""
 
     def place(self) -> Place:
         """How far the store has come: read the streams on from there."""
         with self._connected() as session, session.transaction():
             found = _place(session, lock=False)
-            self._know(session, found)
+        self._told = found
         return found
 
     def take(self, facts: Sequence[ShardEntry], outcomes: Sequence[bytes]) -> Place:
@@ -92,15 +96,15 @@ class Projection:
         with self._connected() as session, session.transaction():
             before = _place(session, lock=True)
             if self._told is not None and _went_back(self._told, before):
-                self._told = None
                 raise StoreMoved(f"the store is at {before}, further back than it was")
-            if self._told != before:
-                self._know(session, before)
+            if self._listed != before:
+                self._listings = _listings(session)
+                self._listed = before
             ready = self._ready(session, before, facts, parts)
             for table, columns in (*fact_rows(ready.facts), *outcome_rows(ready.parts, self._listings)):
                 _copy(session, table, columns)
             _move(session, ready.place)
-        self._told = ready.place
+        self._told = self._listed = ready.place
         return ready.place
 
     def close(self) -> None:
@@ -138,13 +142,6 @@ class Projection:
             written.append(part)
         return _Ready(told, written, Place(last, shards))
 
-    def _know(self, session: psycopg.Connection[Any], place: Place) -> None:
-        """Learn the listings that a store at this place holds."""
-        self._listings = Listings()
-        for row in session.execute("SELECT instrument, kind, settlement_asset, base_asset, lot_size FROM instruments"):
-            self._listings.add(*row)
-        self._told = place
-
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
         """The session, made where there is none; dropped, with what it had begun, at whatever is raised."""
@@ -153,17 +150,26 @@ class Projection:
                 self._session = _connect(self._url)
             yield self._session
         except BaseException as error:
-            self._told = None if not isinstance(error, _AWAY) else self._told
+            self._listed = None
             if self._session is not None:
                 self._session.close()
                 self._session = None
             if isinstance(error, _AWAY):
                 raise StoreAway(f"PostgreSQL: {str(error).strip()}") from error
+            if isinstance(error, psycopg.IntegrityError | psycopg.DataError):
+                raise StoreRefused(f"PostgreSQL: {str(error).strip()}") from error
             raise
 
 
 def _connect(url: str) -> psycopg.Connection[Any]:
-    session = psycopg.connect(url, autocommit=True, **_DEAD_AFTER)
+    session = psycopg.connect(
+        url,
+        autocommit=True,
+        connect_timeout=_CONNECT_WITHIN,
+        keepalives_idle=_KEEPALIVE,
+        keepalives_interval=_KEEPALIVE,
+        keepalives_count=3,
+    )
     try:
         found = revision_of(session)
         if found != REVISION:
@@ -186,6 +192,14 @@ def _place(session: psycopg.Connection[Any], *, lock: bool) -> Place:
     found = dict(session.execute("SELECT shard, n FROM places").fetchall())
     facts = found.pop(FACTS_SHARD, 0)
     return Place(facts, found)
+
+
+def _listings(session: psycopg.Connection[Any]) -> Listings:
+    """The instruments that the store knows."""
+    listings = Listings()
+    for row in session.execute("SELECT instrument, kind, settlement_asset, base_asset, lot_size FROM instruments"):
+        listings.add(*row)
+    return listings
 
 
 def _went_back(told: Place, now: Place) -> bool:
