@@ -75,7 +75,8 @@ class KafkaPublisher:
                 bootstrap_servers=address, acks="all", enable_idempotence=True, linger_ms=0, batch_size=_BATCH,
                 max_request_size=_REQUEST, delivery_timeout_ms=milliseconds, max_block_ms=milliseconds,
                 request_timeout_ms=max(milliseconds // 2, 1), bootstrap_timeout_ms=milliseconds,
-                reconnect_backoff_max_ms=500, retry_backoff_ms=_RETRY_MS, allow_auto_create_topics=False, metrics_enabled=False,
+                reconnect_backoff_max_ms=500, retry_backoff_ms=_RETRY_MS, allow_auto_create_topics=False,
+                metrics_enabled=False,
             )  # fmt: skip
         except KafkaError as error:
             raise JournalUnreachable(address, _told(error)) from error
@@ -164,8 +165,9 @@ class PartitionReader:
                 bootstrap_servers=address, group_id=None, enable_auto_commit=False, auto_offset_reset="none",
                 fetch_max_wait_ms=_FETCH_WAIT_MS,
                 fetch_max_bytes=_FETCH, max_partition_fetch_bytes=_FETCH, max_poll_records=_RECORDS, check_crcs=True,
-                request_timeout_ms=milliseconds, bootstrap_timeout_ms=milliseconds, reconnect_backoff_max_ms=500, retry_backoff_ms=_RETRY_MS,
-                allow_auto_create_topics=False, metrics_enabled=False,
+                request_timeout_ms=milliseconds, bootstrap_timeout_ms=milliseconds,
+                reconnect_backoff_max_ms=500, retry_backoff_ms=_RETRY_MS, allow_auto_create_topics=False,
+                metrics_enabled=False,
             )  # fmt: skip
             try:
                 if partition not in (self._consumer.partitions_for_topic(topic) or ()):

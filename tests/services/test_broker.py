@@ -1,0 +1,171 @@
+"""The broker as a child process, and what the journal on it holds when it is killed, paused, cut or damaged."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from broker import FOLDER, running
+
+from ledger.journal import EntryTooLarge, JournalBroken, JournalFull, JournalUnreachable
+from ledger.journal.kafka import LARGEST_RECORD, KafkaJournal, KafkaPublisher, KafkaReader, PartitionReader, Record
+from ledger.journal.topics import OUTCOMES, OWNERS, create, make, topic_name, topics
+from services.broker import Broker, BrokerFailed, BrokerMissing, fetched, found_java
+
+
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker that tests of this module kill and pause; each leaves it running."""
+    with running(tmp_path_factory.mktemp("mortal")) as one:
+        yield one
+
+
+@pytest.fixture
+def topic(mortal: Broker, prefix: str) -> str:
+    mortal.start()
+    journal = topics(prefix, 1)[0]
+    make(mortal.address, [journal])
+    return journal.name
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.01)
+
+
+def test_it_comes_back_over_its_data_at_its_address(mortal: Broker, topic: str) -> None:
+    address, journal = mortal.address, KafkaJournal(mortal.address, topic)
+    for i, end in enumerate((mortal.stop, mortal.kill)):
+        assert journal.append(b"%d" % i) == i
+        end()
+        assert mortal.process_id is None
+        mortal.start()
+        assert mortal.address == address
+    assert list(journal.read(0, 9)) == [(0, b"0"), (1, b"1")]
+    journal.close()
+
+
+@pytest.mark.parametrize("after", [1, 40, 400])
+def test_what_was_acknowledged_outlives_a_kill_in_mid_append(mortal: Broker, topic: str, after: int) -> None:
+    """Two appenders go on through the kill: each entry is acknowledged at its offset, or JournalFull is raised."""
+    acknowledged: dict[int, bytes] = {}
+    full: list[JournalFull] = []
+    stop = threading.Event()
+
+    def appending(name: bytes) -> None:
+        journal = KafkaJournal(mortal.address, topic, timeout=20.0)
+        i = 0
+        try:
+            while not stop.is_set():
+                entries = [name + b"%d" % (i + k) + bytes(k * 300) for k in range(1 + i % 7)]
+                acknowledged.update(zip(journal.append_many(entries), entries, strict=True))
+                i += len(entries)
+        except JournalFull as error:
+            full.append(error)
+        finally:
+            journal.close()
+
+    followed: list[tuple[int, bytes]] = []
+
+    def following() -> None:
+        reader = KafkaReader(mortal.address, topic)
+        while not stop.is_set() or len(followed) < reader.end():
+            followed.extend(reader.tail(len(followed), 0.2))
+        reader.close()
+
+    threads = [threading.Thread(target=appending, args=(name,)) for name in (b"a", b"b")]
+    threads.append(threading.Thread(target=following))
+    for thread in threads:
+        thread.start()
+    until(lambda: len(acknowledged) >= after)
+    mortal.kill()
+    before = len(acknowledged)
+    mortal.start()
+    until(lambda: len(acknowledged) > before + 20 or len(full) == 2)
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+    reader = KafkaReader(mortal.address, topic)
+    found = list(reader.read(0, 1 << 40))
+    reader.close()
+    assert [offset for offset, _ in found] == list(range(len(found)))
+    assert acknowledged.items() <= dict(found).items()
+    assert followed == found
+    for name in (b"a", b"b"):
+        numbers = [int(entry[1:].rstrip(b"\0")) for _, entry in found if entry.startswith(name)]
+        assert numbers == list(range(len(numbers))), "an entry is there twice, or out of order"
+
+
+def test_a_broker_that_answers_too_late_takes_nothing_more_until_opened_anew(mortal: Broker, topic: str) -> None:
+    journal = KafkaJournal(mortal.address, topic, timeout=1.5)
+    journal.append(b"one")
+    mortal.pause()
+    with pytest.raises(JournalFull, match="Timeout"):
+        journal.append(b"two")
+    with pytest.raises(JournalFull, match="anew"):
+        journal.append(b"three")
+    assert journal.tail(5, 0.1) == []
+    with pytest.raises(JournalUnreachable):
+        journal.end()
+    mortal.resume()
+    with pytest.raises(JournalFull, match="anew"):
+        journal.append(b"three")
+    journal.close()
+    again = KafkaJournal(mortal.address, topic)
+    last = again.append(b"four")
+    found = [entry for _, entry in again.read(0, 9)]
+    # The refused entry was on its way: it is there once or not at all, and what came after the refusal is not.
+    assert found in ([b"one", b"four"], [b"one", b"two", b"four"], [b"one", b"four", b"two"]), last
+    again.close()
+
+
+def test_a_reader_waits_for_a_broker_that_comes_back(mortal: Broker, topic: str) -> None:
+    journal = KafkaJournal(mortal.address, topic)
+    journal.append_many([bytes([i]) * 500_000 for i in range(40)])
+    reading = journal.read(0, 40)
+    first = [next(reading) for _ in range(3)]
+    mortal.kill()
+    thread = threading.Thread(target=mortal.start)
+    thread.start()
+    assert [*first, *reading] == [(i, bytes([i]) * 500_000) for i in range(40)]
+    thread.join()
+    journal.close()
+
+
+def test_a_flipped_byte_in_the_brokers_file_is_found(mortal: Broker, topic: str) -> None:
+    journal = KafkaJournal(mortal.address, topic)
+    for i in range(5):
+        journal.append(b"entry number %d of five" % i)
+    journal.close()
+    mortal.stop()
+    segment = mortal.directory / "data" / f"{topic}-0" / "00000000000000000000.log"
+    data = segment.read_bytes()
+    segment.write_bytes(data.replace(b"number 3 of", b"number 8 of"))
+    mortal.start()
+    reader = KafkaReader(mortal.address, topic)
+    seen = []
+    with pytest.raises(JournalBroken, match="crc"):
+        seen.extend(reader.read(3, 9))
+    with pytest.raises(JournalBroken, match="offset 3"):
+        for entry in reader.read(0, 9):
+            seen.append(entry)
+    assert seen == [(i, b"entry number %d of five" % i) for i in range(3)]
+    reader.close()
+
+
+def test_records_deleted_from_the_front_are_missed(mortal: Broker, topic: str) -> None:
+    from kafka import KafkaAdminClient, TopicPartition
+
+    journal = KafkaJournal(mortal.address, topic)
+    journal.append_many([b"0", b"1", b"2", b"3"])
+    admin = KafkaAdminClient(bootstrap_servers=mortal.address)
+    admin.delete_records({TopicPartition(topic, 0): 2})
+    admin.close()
+    with pytest.raises(JournalBroken, match="offset 0: missing, the first record kept is 2"):
+        list(journal.read(0, 9))
+    assert list(journal.read(2, 9)) == [(2, b"2"), (3, b"3")]
+    journal.close()
