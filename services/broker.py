@@ -153,7 +153,7 @@ class Broker:
 
     def _format(self, configuration: Path) -> None:
         shutil.rmtree(self.directory / "data", ignore_errors=True)  # a format that was cut short
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = "N" + urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]  # not "-": that begins an option
         with self.log.open("ab") as log:
             done = subprocess.run(
                 self._command("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(configuration)),
