@@ -61,17 +61,25 @@ def _may_add(state: State, account: int, instrument: int, quantity: int) -> Reas
     return Reason.NONE
 
 
+def order_refusal(
+    state: State, account: int, instrument: int, quantity: int, price: int, order: int | None = None
+) -> Reason:
+    """Why an order, of this number where it has one yet, may not rest; NONE where it may. Whether there is margin for
+    it is not looked at."""
+    if not state.exists(account):
+        return Reason.UNKNOWN_ACCOUNT
+    if instrument not in state.facts.instruments or state.life[instrument] == Life.UNLISTED:
+        return Reason.UNKNOWN_INSTRUMENT
+    if reason := _bad_order(quantity, price):
+        return reason
+    if order in state.orders.get(account, {}):
+        return Reason.ORDER_EXISTS
+    return _may_add(state, account, instrument, quantity)
+
+
 def order_opened(state: State, event: e.OrderOpened, out: Outbox) -> Reason:
     """An order rests at a venue. An account under its initial margin may only reduce."""
-    if not state.exists(event.account):
-        return Reason.UNKNOWN_ACCOUNT
-    if event.instrument not in state.facts.instruments or state.life[event.instrument] == Life.UNLISTED:
-        return Reason.UNKNOWN_INSTRUMENT
-    if reason := _bad_order(event.quantity, event.price):
-        return reason
-    if event.order in state.orders.get(event.account, {}):
-        return Reason.ORDER_EXISTS
-    if reason := _may_add(state, event.account, event.instrument, event.quantity):
+    if reason := order_refusal(state, event.account, event.instrument, event.quantity, event.price, event.order):
         return reason
     state.orders.setdefault(event.account, {})[event.order] = Order(event.instrument, event.quantity, event.price)
     state.order_tables = None

@@ -89,6 +89,16 @@ def explained(directory: Path, account: int, position: int) -> dict[str, Any]:
     """
     clearing = replayed(directory, position)
     state = owner(clearing, account)
+    return {
+        "position": position,
+        **taken_apart(state, account),
+        "said": said_of(directory, state, account, position),
+        "waterfall": [f"{step.layer.name.lower()}: {step.rule}" for step in WATERFALL],
+    }
+
+
+def taken_apart(state: State, account: int) -> dict[str, Any]:
+    """An account's margin with what every figure is made of, as its shard's state stands."""
     told = breakdown(account, holdings(state), state.market, state.profiles)
     facts = state.facts
     profile = facts.profiles.get(told.profile)
@@ -98,7 +108,6 @@ def explained(directory: Path, account: int, position: int) -> dict[str, Any]:
     netted = bool(profile and profile.netting)
     limit = told.maintenance + told.buffer
     return {
-        "position": position,
         "time": format_time(state.time),
         "mark": state.mark,
         "profile": {
@@ -163,8 +172,6 @@ def explained(directory: Path, account: int, position: int) -> dict[str, Any]:
         "orders": [
             {"instrument": symbol[one.instrument], "lots": one.quantity, "price": one.price} for one in told.orders
         ],
-        "said": said_of(directory, state, account, position),
-        "waterfall": [f"{step.layer.name.lower()}: {step.rule}" for step in WATERFALL],
     }
 
 
