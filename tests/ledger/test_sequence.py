@@ -91,7 +91,7 @@ UNREADABLE = [
     ("another length", b"\x11" + GOOD[1:], Reason.MALFORMED, 0),
     ("another template", GOOD[:2] + b"\x02\x00" + GOOD[4:], Reason.MALFORMED, 2),
     ("another schema", GOOD[:4] + b"\x00\x00" + GOOD[6:], Reason.MALFORMED, 4),
-    ("another version", GOOD[:6] + b"\x02\x00" + GOOD[8:], Reason.UNKNOWN_VERSION, 6),
+    ("another version", GOOD[:6] + b"\x03\x00" + GOOD[8:], Reason.UNKNOWN_VERSION, 6),
     ("too large", GOOD.ljust(MAX_ENTRY_BYTES + 1, b"\0"), Reason.MALFORMED, MAX_ENTRY_BYTES),
 ]
 

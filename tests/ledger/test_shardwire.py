@@ -19,7 +19,7 @@ from schemas.wire import HEADERS, WireError, runs_of
 
 
 def alike(one: ShardEntry, other: ShardEntry) -> bool:
-    heads = [(part.n, part.previous, part.shard, part.reason, part.source) for part in (one, other)]
+    heads = [(part.n, part.previous, part.shard, part.reason, part.source, part.recipients) for part in (one, other)]
     return heads[0] == heads[1] and placed(one) == placed(other)
 
 
@@ -38,9 +38,9 @@ def test_the_bytes_are_fixed() -> None:
     (part,) = split(SplitState.of(1), 5, runs_of(EVENTS, [deposited(17), deposited(18)]), TABLE, 8)
     rows = part.runs[0].rows
     assert encode_shard(part) == (
-        struct.pack("<HHHHHH", 0, 3, 7001, 1, 31, 1) + struct.pack("<HBIIIQQ", 0, 0, 8, 1, 2, 5, 0)
-        + struct.pack("<HHHHHH", 0, 4, 7001, 1, 4, 2) + struct.pack("<II", 0, 1)
-        + struct.pack("<HHHHHH", 0, 20, 7001, 1, rows.dtype.itemsize, 2) + rows.tobytes()
+        struct.pack("<HHHHHH", 0, 3, 7001, 2, 39, 1) + struct.pack("<HBIIIQQQ", 0, 0, 8, 1, 2, 5, 0, 0)
+        + struct.pack("<HHHHHH", 0, 4, 7001, 2, 4, 2) + struct.pack("<II", 0, 1)
+        + struct.pack("<HHHHHH", 0, 20, 7001, 2, rows.dtype.itemsize, 2) + rows.tobytes()
     )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def test_templates_are_used_once() -> None:
     assert not set(SHARDS.by_template) & set(taken)
 
 
-@pytest.mark.parametrize("field", ["shard", "n", "previous", "source"])
+@pytest.mark.parametrize("field", ["shard", "n", "previous", "source", "recipients"])
 @pytest.mark.parametrize("value", [-1, 2**64])
 def test_a_number_that_does_not_fit_is_refused(field: str, value: int) -> None:
     values = {"n": 1, "previous": 0, "shard": 0, "runs": (), field: value}
@@ -74,7 +74,7 @@ def test_a_number_that_does_not_fit_is_refused(field: str, value: int) -> None:
 
 
 WHOLE = encode_shard(split(SplitState.of(1), 5, runs_of(EVENTS, [trade(17, 18), MARK, CAPITAL]), TABLE, 8)[0])
-HEAD = 12 + 31
+HEAD = 12 + 39
 MARKED = encode_shard(split(SplitState.of(1), 5, runs_of(EVENTS, [MARK, MARK]), TABLE, 8)[0])
 
 ONE = encode_shard(split(SplitState.of(1), 5, runs_of(EVENTS, [MARK]), TABLE, 8)[0])

@@ -119,7 +119,7 @@ def as_sbe(definition: Message, message: Any) -> dict[str, Any]:
 def header(kind: type[Any], rows: int) -> Any:
     if kind is EntryHeader:
         return EntryHeader(source=2**32 - 1, events=rows, sequence=2**64 - 1)
-    return OutcomeHeader(shard=3, shards=65535, outcomes=rows, n=1)
+    return OutcomeHeader(shard=3, shards=65535, outcomes=rows, n=1, previous=0)
 
 
 # few examples each: there are seventy messages

@@ -69,7 +69,7 @@ SECOND_ROW = SECOND_RUN + MESSAGE + GROUP
 def header(kind: type[Any], rows: int) -> Any:
     if kind is EntryHeader:
         return EntryHeader(source=7, events=rows, sequence=8)
-    return OutcomeHeader(shard=1, shards=4, outcomes=rows, n=9)
+    return OutcomeHeader(shard=1, shards=4, outcomes=rows, n=9, previous=8)
 
 
 def read(data: bytes | bytearray, catalogue: Catalogue = EVENTS, kind: type[Any] = EntryHeader) -> list[Any]:
@@ -129,7 +129,7 @@ def test_a_full_run_is_followed_by_another() -> None:
     told = [CANCELLED] * (MAX_RUN_ROWS + 1)
     runs = runs_of(EVENTS, told)
     assert [len(run.rows) for run in runs] == [MAX_RUN_ROWS, 1]
-    raw = encode(OutcomeHeader(shard=0, shards=1, outcomes=len(told), n=1), runs)
+    raw = encode(OutcomeHeader(shard=0, shards=1, outcomes=len(told), n=1, previous=0), runs)
     assert read(raw, kind=OutcomeHeader) == told
 
 
@@ -238,8 +238,8 @@ def test_wrong_version() -> None:
 
 
 def test_another_version_is_told_before_its_lengths() -> None:
-    refused(patched(0, "<HHHH", 24, 1, SCHEMA_ID, 2), Reason.UNKNOWN_VERSION, 6)
-    refused(patched(FIRST_RUN, "<HHHHH", 8, 23, SCHEMA_ID, 2, 90), Reason.UNKNOWN_VERSION, FIRST_RUN + 6)
+    refused(patched(0, "<HHHH", 24, 1, SCHEMA_ID, SCHEMA_VERSION + 1), Reason.UNKNOWN_VERSION, 6)
+    refused(patched(FIRST_RUN, "<HHHHH", 8, 23, SCHEMA_ID, SCHEMA_VERSION + 1, 90), Reason.UNKNOWN_VERSION, FIRST_RUN + 6)
 
 
 def test_wrong_template() -> None:
@@ -289,7 +289,7 @@ def test_oversized_entries() -> None:
     told = EntryHeader(source=7, events=most + 1, sequence=8)
     refused(encode(told, large), Reason.MALFORMED, MAX_ENTRY_BYTES, f"at most {MAX_ENTRY_BYTES}")
     # an entry's outcomes may be larger than it
-    outcomes = OutcomeHeader(shard=0, shards=1, outcomes=most + 1, n=1)
+    outcomes = OutcomeHeader(shard=0, shards=1, outcomes=most + 1, n=1, previous=0)
     assert len(read(encode(outcomes, large), kind=OutcomeHeader)) == most + 1
 
 

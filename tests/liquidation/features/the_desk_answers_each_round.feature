@@ -49,13 +49,12 @@ Feature: The desk answers what the shards say, and what nobody carries is deleve
       | Deleveraged | 101     | 303          | 8        | 10250 |
       | Deleveraged | 101     | 301          | 2        | 10250 |
 
-  Scenario: The fund pays what is found owing first, and promises only what is left
+  Scenario: What is found owing is the fund's first, and only what is left of it is promised
     Given account 100 owes 60
     And account 101 is long 40 with equity -100
     And the fund holds 85
     When mark 1 is answered
     Then the desk says
       | event              | account | quantity | price |
-      | FundPaid           | 100     | 60       |       |
       | DeleveragingCalled | 101     | -30      | 10250 |
       | LiquidationPlanned | 101     | -10      |       |

@@ -1,0 +1,72 @@
+"""The treasurer: on totals, once, and never what is on the way already."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from insurance.treasurer import Treasurer
+from schemas.chart import House
+from schemas.events import FundPaid
+from schemas.outcomes import DeficitFound, HouseBalance, MarkDone
+
+
+def owes(account: int, amount: int, asset: int = 0, mark: int = 1) -> DeficitFound:
+    return DeficitFound(index=0, asset=asset, account=account, mark=mark, amount=amount)
+
+
+def holds(amount: int, asset: int = 0, account: int = House.FUND) -> HouseBalance:
+    return HouseBalance(index=0, asset=asset, account=account, balance=amount)
+
+
+def done(mark: int = 1) -> MarkDone:
+    return MarkDone(
+        index=0, accounts=0, liquidating=0, deficits=0, mark=mark, time=0, equity=0, maintenance=0, initial=0
+    )
+
+
+def paid(events: list[FundPaid]) -> list[tuple[int, int, int]]:
+    return [(event.account, event.asset, event.amount) for event in events]
+
+
+def answered(treasurer: Treasurer, *outcomes: Any) -> list[tuple[int, int, int]]:
+    treasurer.observe(outcomes)
+    return paid(treasurer.decide())
+
+
+def test_nothing_is_decided_until_every_shard_is_done() -> None:
+    treasurer = Treasurer(shards=2)
+    assert answered(treasurer, owes(20, 5), holds(4), done()) == []
+    assert answered(treasurer, owes(21, 5), holds(6), done()) == [(20, 0, 5), (21, 0, 5)]
+    assert treasurer.decide() == []
+
+
+def test_a_fund_that_is_short_pays_pro_rata_over_all_shards() -> None:
+    assert answered(Treasurer(), owes(20, 30), owes(21, 10), holds(20), done()) == [(20, 0, 15), (21, 0, 5)]
+
+
+def test_only_the_funds_own_balance_pays_and_each_asset_its_own() -> None:
+    told = (owes(20, 5), owes(21, 5, asset=2), holds(9, account=House.FEES), holds(3, asset=2), done())
+    assert answered(Treasurer(), *told) == [(21, 2, 3)]
+
+
+def test_what_is_on_the_way_is_neither_paid_again_nor_promised_to_others() -> None:
+    treasurer = Treasurer()
+    assert answered(treasurer, owes(20, 60), holds(100), done(1)) == [(20, 0, 60)]
+    assert answered(treasurer, owes(20, 60), owes(21, 90), holds(100), done(2)) == [(21, 0, 40)]
+    treasurer.posted()
+    treasurer.posted()
+    assert answered(treasurer, owes(21, 50), holds(70), done(3)) == [(21, 0, 50)]
+
+
+@given(st.lists(st.tuples(st.integers(16, 19), st.integers(1, 50)), max_size=6), st.integers(-5, 80), st.booleans())
+def test_restored_it_says_what_it_would_have_said(debts: list[tuple[int, int]], fund: int, posted: bool) -> None:
+    told = [owes(account, amount) for account, amount in debts]
+    one, other = Treasurer(), Treasurer()
+    answered(one, *told, holds(fund), done(1))
+    if posted:
+        one.posted()
+    one.observe(told[:2])
+    other.restore(one.exported())
+    rest = [*told, holds(fund), done(2)]
+    assert answered(other, *rest) == answered(one, *rest)
