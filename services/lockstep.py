@@ -72,17 +72,22 @@ class Settings:
     accounts: int
     """account numbers below this are dealt to the shards in turn; those beyond belong to shard 0"""
     snapshot_every: int
+    moved: tuple[tuple[int, int, int], ...] = ()
+    """(first account, last account, shard), ascending and apart: accounts that were taken out of turn"""
 
     def table(self) -> npt.NDArray[np.int32]:
         """The shard of each account number."""
-        return (np.arange(self.accounts, dtype=np.int32) % self.shards).astype(np.int32)
+        table = (np.arange(self.accounts, dtype=np.int32) % self.shards).astype(np.int32)
+        for first, last, shard in self.moved:
+            table[first : last + 1] = shard
+        return table
 
     def settle(self, directory: Path) -> None:
         """Keep the settings beside the journal. Raises SettingsDiffer where others are there, SettingsBroken."""
         try:
             held = Settings.read(directory)
         except FileNotFoundError:
-            write_whole(directory / SETTINGS, (json.dumps(asdict(self)) + "\n").encode())
+            write_whole(directory / SETTINGS, self.line())
             return
         if held != self:
             raise SettingsDiffer(held, self)
@@ -91,15 +96,33 @@ class Settings:
     def read(directory: Path) -> Settings:
         """The settings of a directory. Raises FileNotFoundError where it holds no run, SettingsBroken."""
         path = directory / SETTINGS
+        return Settings.parsed(path.read_bytes(), str(path))
+
+    @staticmethod
+    def parsed(told: bytes, where: str) -> Settings:
+        """The settings that a line of JSON tells. Raises SettingsBroken."""
         try:
-            held = Settings(**json.loads(path.read_bytes()))
-        except (ValueError, TypeError) as error:
-            raise SettingsBroken(f"{path} holds no settings of a run") from error
+            named = json.loads(told)
+            moved = tuple((first, last, shard) for first, last, shard in named.pop("moved", ()))
+            held = Settings(**named, moved=moved)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise SettingsBroken(f"{where} holds no settings of a run") from error
         if not (_is_whole(held.shards, 1, MAX_SHARDS) and _is_whole(held.accounts, 0, MAX_ACCOUNTS)):
-            raise SettingsBroken(f"{path}: {held.shards} shards, {held.accounts} accounts are no run's")
+            raise SettingsBroken(f"{where}: {held.shards} shards, {held.accounts} accounts are no run's")
         if not _is_whole(held.snapshot_every, 0, 2**63 - 1):
-            raise SettingsBroken(f"{path}: no snapshot can be taken every {held.snapshot_every} entries")
+            raise SettingsBroken(f"{where}: no snapshot can be taken every {held.snapshot_every} entries")
+        free = 0
+        for first, last, shard in held.moved:
+            inside = _is_whole(first, free, held.accounts - 1) and _is_whole(last, first, held.accounts - 1)
+            if not (inside and _is_whole(shard, 0, held.shards - 1)):
+                raise SettingsBroken(f"{where}: accounts {first} to {last} cannot be shard {shard}'s")
+            free = last + 1
         return held
+
+    def line(self) -> bytes:
+        """The settings as they are kept; where no account was moved they say nothing of it."""
+        told = {name: value for name, value in asdict(self).items() if name != "moved" or value}
+        return (json.dumps(told) + "\n").encode()
 
 
 def _is_whole(value: object, low: int, high: int) -> bool:
