@@ -167,9 +167,15 @@ class Broker:
         while not _listens(self.port):
             self._still_starting(process, deadline)
             time.sleep(0.02)
-        while not _answers(self.address):
+        cluster = self._cluster()
+        while not _answers(self.address, cluster):
             self._still_starting(process, deadline)
             time.sleep(0.02)
+
+    def _cluster(self) -> str:
+        """The name that formatting gave: a broker that answers under another one has our port."""
+        lines = (self.directory / "data" / "meta.properties").read_text().splitlines()
+        return next(line.removeprefix("cluster.id=") for line in lines if line.startswith("cluster.id="))
 
     def _still_starting(self, process: subprocess.Popen[bytes], deadline: float) -> None:
         code = process.poll()
@@ -330,14 +336,15 @@ def _listens(port: int) -> bool:
     return True
 
 
-def _answers(address: str) -> bool:
+def _answers(address: str, cluster: str) -> bool:
     """Whether the broker is one of its own cluster: before that it knows no topic and makes none."""
     try:
         client = KafkaAdminClient(bootstrap_servers=address, bootstrap_timeout_ms=5000, request_timeout_ms=5000)
     except KafkaError:
         return False
     try:
-        return bool(client.describe_cluster()["brokers"])
+        told = client.describe_cluster()
+        return bool(told["brokers"]) and told["cluster_id"] == cluster
     except KafkaError:
         return False
     finally:
