@@ -78,7 +78,7 @@ def _row_by_row(table: Table, columns: Mapping[str, Values]) -> bytes:
     cells = [
         [bytes(value).rstrip(b"\0") for value in columns[column.name]]
         if column.sql == TEXT
-        else [cell.tobytes() for cell in _cells(table, column, columns[column.name])]
+        else _apart(_cells(table, column, columns[column.name]))
         for column in table.columns
     ]
     opening = struct.pack(">h", len(table.columns))
@@ -88,3 +88,9 @@ def _row_by_row(table: Table, columns: Mapping[str, Values]) -> bytes:
         for cell in row:
             rows += (struct.pack(">i", len(cell)), cell)
     return b"".join(rows)
+
+
+def _apart(cells: Values) -> list[bytes]:
+    """Each cell's bytes as they lie in the array: a number taken out of it would be in the machine's own order."""
+    width, data = cells.dtype.itemsize, cells.tobytes()
+    return [data[at : at + width] for at in range(0, len(data), width)]

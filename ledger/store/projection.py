@@ -123,6 +123,8 @@ class Projection:
         told: list[tuple[int, list[IndexedRun]]] = []
         last = before.facts
         for entry in fresh:
+            if entry.n <= last:
+                continue  # given twice in one batch
             if entry.runs and entry.n not in rejected:
                 break
             kept = accepted(entry, rejected[entry.n]) if entry.runs else []
@@ -134,7 +136,7 @@ class Projection:
         written: list[Part] = []
         for part in waiting:
             if part.n <= shards.get(part.shard, 0):
-                continue  # given twice in one batch
+                continue
             if part.shard in stopped or not self._listings.knows(part):
                 stopped.add(part.shard)
                 continue

@@ -20,7 +20,6 @@ BEGIN
     FOR one IN SELECT c.relname FROM pg_class c
                WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname <> 'alembic_version'
     LOOP
-        EXECUTE format('ALTER TABLE %I NO FORCE ROW LEVEL SECURITY', one.relname);
         EXECUTE format('ALTER TABLE %I DISABLE ROW LEVEL SECURITY', one.relname);
     END LOOP;
 END
