@@ -141,11 +141,11 @@ class Clearing:
             genesis(shard, settings.shards, self.shard_of, accounts=max(64, settings.accounts))
             for shard in range(settings.shards)
         ]
-        self._chains = Chains(settings.shards)
+        self.chains = Chains(settings.shards)
 
     def head(self) -> Head:
         """The head after the last entry taken."""
-        return self._chains.head(self.sequence.n)
+        return self.chains.head(self.sequence.n)
 
     def take(self, offset: int, data: bytes) -> list[tuple[ShardEntry, bytes]]:
         """Number, split and fold the journal's entry at an offset; returns each shard's outcomes. Repeats, gaps and
@@ -156,11 +156,11 @@ class Clearing:
         """
         told = number(self.sequence, offset, data)
         if not isinstance(told, Numbered):
-            self._chains.append(data)
+            self.chains.append(data)
             return []
         every = self.settings.snapshot_every
         results = [(part, fold(self.states[part.shard], part, snapshot_every=every)) for part in self.parts(told)]
-        self._chains.append(data, [(part.n, part.shard, outcomes) for part, outcomes in results])
+        self.chains.append(data, [(part.n, part.shard, outcomes) for part, outcomes in results])
         if any(run.message.cls is Mark for part, _ in results for run in part.runs):
             self._check_books(outcomes for _, outcomes in results)
         return results

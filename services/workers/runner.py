@@ -1,0 +1,270 @@
+"""A part under Faust: the group's membership and rebalancing are Faust's, everything that is kept is not.
+
+Each partition that the group gives this worker has a Held of its own, made from the last snapshot and fed from the
+place that the snapshot tells, whatever offset Kafka has committed for the group. A partition that stays here over a
+rebalance keeps its Held: its place in a log that never changes is right however long the worker was away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import faust
+import faust.transport.drivers.aiokafka as driver
+from faust.types import TP
+
+from ledger.journal.topics import topic_name
+from services.lockstep import Settings
+from services.processors.records import Place, Processor, Record, Snapshot, Topic, Write, key_of
+from services.workers.held import Fold, Held
+from services.workers.listening import Listening
+from services.workers.measures import Measures
+from services.workers.output import Output
+from services.workers.parts import CLEARING, Part
+from services.workers.snapshots import SnapshotStore
+
+log: Final = logging.getLogger("novate.worker")
+
+_FETCH_WAIT_MS: Final = 100
+"""how long the broker holds a fetch at the end of a topic: other questions on the connection wait behind it"""
+_FETCH: Final = 4 << 20
+_BUFFERED: Final = 16
+"""records between Faust's fetcher and a partition's tray"""
+_MOST_GAPS: Final = 20
+"""seeks back to one record that was passed over, before it counts as lost"""
+_STOPPING: Final = 0.7
+"""seconds for each half of a stop: what is on the way, the group"""
+
+
+class RecordLost(Exception):  # noqa: N818 - named for what is found
+    """A partition does not give a record that should be there, though later ones are."""
+
+    def __init__(self, place: Place, offset: int, found: int) -> None:
+        super().__init__(f"{place[0]}/{place[1]}: record {offset} does not come, record {found} does")
+        self.offset = offset
+
+
+class AppFailed(Exception):  # noqa: N818
+    """Faust stopped by itself; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Where a worker runs. `session` and `heartbeat` in seconds: how soon others take over from a worker that died."""
+
+    address: str
+    """the broker, host:port"""
+    prefix: str
+    snapshots: Path
+    session: float = 1.5
+    heartbeat: float = 0.3
+    linger_ms: int = 0
+    url: str = ""
+    """where this worker's health is served; announced for the shards it has"""
+
+
+class Worker:
+    """One process's share of a part. `run` until `stop`, or until something fails; from one event loop."""
+
+    def __init__(self, part: Part, settings: Settings, where: Deployment, measures: Measures) -> None:
+        self.part = part
+        self._settings = settings
+        self._where = where
+        self._measures = measures
+        self._store = SnapshotStore(where.snapshots)
+        self._output = Output(where.address, where.prefix, linger_ms=where.linger_ms)
+        self._pool = ThreadPoolExecutor(thread_name_prefix="fold")
+        self._held: dict[int, Held] = {}
+        self._tasks: dict[int, list[asyncio.Task[None]]] = {}
+        self._gaps: dict[tuple[Place, int], int] = {}
+        self._assigning = asyncio.Lock()
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._app = self._made_app()
+
+    @property
+    def folds(self) -> Mapping[int, Fold]:
+        """The folds this worker has now, by partition. May be read from any thread."""
+        return {shard: held.fold for shard, held in self._held.copy().items()}
+
+    async def run(self) -> None:
+        """Join the group and fold until stopped. Raises what failed: WriteFailed, RecordLost, AppFailed, and what the
+        folds raise (MissingPredecessor, ConservationBroken, SnapshotBroken ...)."""
+        watching: asyncio.Task[None] | None = None
+        try:
+            await self._output.start()
+            await self._app.start()
+            watching = asyncio.ensure_future(self._watched())
+            await self._ended
+        finally:
+            if watching is not None:
+                watching.cancel()
+            await self._stopped()
+
+    def stop(self) -> None:
+        """Have `run` return: what is on the way is written, the group is told."""
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    async def _stopped(self) -> None:
+        for shard in list(self._held):
+            await self._drop(shard)
+        await self._output.stop(_STOPPING)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._app.stop(), _STOPPING)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _watched(self) -> None:
+        """Faust stops its services one by one when one of them fails; that ends the worker."""
+        while not self._app.should_stop:
+            await asyncio.sleep(0.1)
+        self._fail(AppFailed(f"{self._app.crash_reason!r}"))
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._ended.done():
+            self._ended.set_exception(error)
+
+    def _made_app(self) -> faust.App:
+        where, part = self._where, self.part
+        app = faust.App(
+            f"{where.prefix}-{part.name}",
+            broker=f"kafka://{where.address}",
+            broker_session_timeout=where.session,
+            broker_heartbeat_interval=where.heartbeat,
+            broker_request_timeout=60.0,
+            consumer_auto_offset_reset="earliest",
+            consumer_max_fetch_size=_FETCH,
+            stream_buffer_maxsize=_BUFFERED,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            web_enabled=False,
+            autodiscover=False,
+            datadir=where.snapshots / "faust",
+        )
+        app.transport = _transport(app, self)
+        shared = app.topic(
+            topic_name(where.prefix, part.shared), acks=False, key_type=bytes, value_type=bytes, key_serializer="raw",
+            value_serializer="raw",
+        )  # fmt: skip
+
+        @app.agent(shared)
+        async def feed(stream: Any) -> None:
+            async for event in stream.events():
+                message = event.message
+                await self._offered(Record(part.shared, message.partition, message.offset, message.value or b""))
+
+        return app
+
+    async def places(self, consumer: Any, assigned: set[TP]) -> dict[TP, int]:
+        """What the group gives this worker: folds for the new partitions, none for those that went; and where to read
+        each from. Called by Faust after every rebalance."""
+        async with self._assigning:
+            shared = {
+                tp.partition: tp for tp in assigned if tp.topic == topic_name(self._where.prefix, self.part.shared)
+            }
+            for shard in set(self._held) - set(shared):
+                await self._drop(shard)
+            new = {shard: tp for shard, tp in shared.items() if shard not in self._held}
+            if new:
+                ends = await consumer.highwaters(*new.values())
+                await asyncio.gather(*(self._take_over(shard, ends[tp]) for shard, tp in new.items()))
+            log.info("assigned", extra={"shards": sorted(shared), "new": sorted(new)})
+            return {tp: self._held[shard].next[self.part.shared, shard] for shard, tp in shared.items()}
+
+    async def _take_over(self, shard: int, end: int) -> None:
+        part, settings, store = self.part, self._settings, self._store
+
+        def restored() -> tuple[Processor, list[str]]:
+            return store.restored(part.name, shard, lambda data: part.make(settings, shard, data))
+
+        def keep(snapshot: Snapshot) -> None:
+            store.keep(part.name, shard, snapshot)
+            self._measures.kept(shard)
+
+        processor, passed = await asyncio.get_running_loop().run_in_executor(self._pool, restored)
+        for what in passed:
+            log.warning("snapshot passed over", extra={"shard": shard, "what": what})
+        ends: dict[Place, int] = {(part.shared, shard): end}
+        others = {place: at for place, at in processor.places().items() if place not in ends}
+        listening = None
+        if others:
+            listening = Listening(self._where.address, self._where.prefix, others)
+            ends |= await listening.start()
+        held = Held(Fold(part.name, shard, processor, ends, self._measures), self._pool, self._output.send, keep)
+        self._held[shard] = held
+        self._tasks[shard] = [asyncio.ensure_future(self._guarded(held.run()))]
+        if listening is not None:
+            self._tasks[shard].append(asyncio.ensure_future(self._guarded(listening.run(self._offered))))
+        if part.name == CLEARING and self._where.url:
+            told = json.dumps({"shard": shard, "url": self._where.url}).encode()
+            await self._output.send([Write(Topic.OWNERS, 0, key_of(shard), told)])
+
+    async def _guarded(self, work: Any) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._fail(error)
+
+    async def _drop(self, shard: int) -> None:
+        held = self._held.pop(shard)
+        for task in self._tasks.pop(shard):
+            task.cancel()
+        await held.tray.close()
+
+    async def _offered(self, record: Record) -> None:
+        """Put a record into its fold's tray if it is the one that comes next there."""
+        place = (record.topic, record.partition)
+        held = self._held.get(record.partition if record.topic == self.part.shared else 0)
+        if held is None or place not in held.next or record.offset < held.next[place]:
+            return
+        if record.offset > held.next[place]:
+            await self._passed_over(place, held.next[place], record.offset)
+            return
+        held.next[place] += 1
+        await held.tray.put(record)
+
+    async def _passed_over(self, place: Place, offset: int, found: int) -> None:
+        """Faust drops what is on its way when a rebalance comes in between; then it must be read again."""
+        count = self._gaps[place, offset] = self._gaps.get((place, offset), 0) + 1
+        if count > _MOST_GAPS or place[0] != self.part.shared:
+            self._fail(RecordLost(place, offset, found))
+            return
+        if count == 1:
+            log.warning("read again", extra={"topic": place[0].value, "partition": place[1], "offset": offset})
+        await self._app.consumer.seek(TP(topic_name(self._where.prefix, place[0]), place[1]), offset)
+
+
+def _transport(app: faust.App, worker: Worker) -> driver.Transport:
+    class Thread(driver.AIOKafkaConsumerThread):
+        """Fetches without holding the connection for long; Faust has no setting for it."""
+
+        def _create_worker_consumer(self, transport: Any) -> Any:
+            consumer = super()._create_worker_consumer(transport)
+            consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
+            return consumer
+
+    class Consumer(driver.Consumer):
+        """Starts each partition where its fold is; Faust calls this after every assignment."""
+
+        def _new_consumer_thread(self) -> Any:
+            return Thread(self, loop=self.loop, beacon=self.beacon)
+
+        async def perform_seek(self) -> None:
+            for tp, offset in (await worker.places(self, self.assignment())).items():
+                self._read_offset[tp] = None
+                await self._seek(tp, offset)
+
+    class Transport(driver.Transport):
+        """The driver with that consumer."""
+
+    Transport.Consumer = Consumer
+    return Transport([*app.conf.broker_consumer], app)
