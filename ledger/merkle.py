@@ -79,6 +79,12 @@ class MerkleLog:
             self._levels[level] += node_hash(left, right)
         return index
 
+    def leaf(self, index: int) -> bytes:
+        """The hash of leaf `index`. Raises NoSuchProof past the end."""
+        if not 0 <= index < len(self):
+            raise NoSuchProof(f"leaf {index} of {len(self)} leaves")
+        return self._node(0, index)
+
     def root(self, size: int | None = None) -> bytes:
         """The root over the first `size` leaves (None: all). Raises NoSuchProof past the end."""
         size = len(self) if size is None else size

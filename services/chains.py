@@ -27,6 +27,20 @@ class Chains:
         self._thread = ThreadPoolExecutor(1, "chains")
         self._waiting: deque[Future[None]] = deque()
 
+    @staticmethod
+    def after(head: Head, peaks: Sequence[bytes]) -> Chains:
+        """The chains as they were at a head, `peaks` being those of `frontier` then."""
+        chains = Chains(len(head.outcomes))
+        chains._journal = bytes.fromhex(head.journal)
+        chains._merkle = Frontier(head.entries, tuple(peaks))
+        chains._outcomes = [bytes.fromhex(chain) for chain in head.outcomes]
+        return chains
+
+    def frontier(self) -> Frontier:
+        """The Merkle log's frontier over everything taken in."""
+        self._caught_up()
+        return self._merkle
+
     def append(self, entry: bytes, outcomes: Sequence[tuple[int, int, bytes]] = ()) -> None:
         """Take in the journal's next entry and what came of it, as (n, shard, bytes)."""
         size = len(entry) + sum(len(data) for _, _, data in outcomes)
@@ -39,8 +53,7 @@ class Chains:
 
     def head(self, n: int) -> Head:
         """The head over everything taken in, the last number given being n."""
-        while self._waiting:
-            self._waiting.popleft().result()
+        self._caught_up()
         return Head(
             entries=self._merkle.size,
             n=n,
@@ -48,6 +61,10 @@ class Chains:
             merkle=root(self._merkle).hex(),
             outcomes=tuple(chain.hex() for chain in self._outcomes),
         )
+
+    def _caught_up(self) -> None:
+        while self._waiting:
+            self._waiting.popleft().result()
 
     def _link(self, entry: bytes, outcomes: Sequence[tuple[int, int, bytes]]) -> None:
         self._journal = link(self._journal, entry)

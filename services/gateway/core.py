@@ -78,10 +78,9 @@ class Proof(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """What all shards said of entry n, less what concerns the books alone."""
+    """What all shards said of entry n, less what concerns the books alone; there is none where that is nothing."""
 
     n: int
-    source: int
     said: tuple[Run, ...]
 
 
