@@ -1,4 +1,4 @@
-"""The running system's workers as processes over a real broker: started, killed, paused, driven in lockstep, and read."""
+"""The workers as processes over a real broker: started, killed, paused, driven in lockstep; what they wrote, read."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from ledger.journal.kafka import KafkaPublisher, PartitionReader, Record, Stored
 from ledger.journal.outcomes import OutcomeLog
@@ -107,6 +109,23 @@ class Process:
         code = self.popen.wait(timeout)
         assert code == 0, (code, self.log())
         return time.monotonic() - begun
+
+    @property
+    def url(self) -> str:
+        """Where it serves its health; waits until it does."""
+        wait_until(lambda: any("url" in line for line in self.log()), f"{self.part} serves nothing: {self.log()}")
+        return str(next(line["url"] for line in self.log() if "url" in line))
+
+    def health(self) -> dict[str, Any]:
+        told: dict[str, Any] = httpx.get(f"{self.url}/health", timeout=5.0).json()
+        return told
+
+    def shards(self) -> list[int]:
+        """The partitions it has; none where it does not answer."""
+        try:
+            return list(self.health()["shards"])
+        except httpx.HTTPError:
+            return []
 
     def log(self) -> list[dict[str, Any]]:
         """Its log so far, line by line; what is no line of JSON as {"raw": ...}."""

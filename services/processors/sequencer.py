@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from schemas.events import EVENTS
 from schemas.wire import EntryHeader, Run, WireError, decode
 from services.lockstep import Settings
 from services.processors.records import Place, Record, Snapshot, Topic, Write, key_of
+from services.processors.sealing import sealed, unsealed
+
+_MAGIC: Final = b"novate sequencer 1\n"
 
 
 class Sequencer:
@@ -39,6 +43,11 @@ class Sequencer:
         self._kept = 0
         if snapshot is not None:
             self._restore(snapshot)
+
+    @property
+    def n(self) -> int:
+        """The last number given."""
+        return self._sequence.n
 
     def places(self) -> Mapping[Place, int]:
         """See Processor."""
@@ -67,7 +76,7 @@ class Sequencer:
         self._kept = n
         told = {name: array.tolist() for name, array in exported(self._sequence).items()}
         told |= {"sent": self._splitting.sent, "facts": [self._splitting.facts]}
-        return Snapshot(n, json.dumps(told).encode())
+        return Snapshot(n, sealed(_MAGIC, told))
 
     def _numbered(self, told: Numbered) -> list[Write]:
         runs: tuple[Run, ...] = ()
@@ -85,7 +94,7 @@ class Sequencer:
         return writes
 
     def _restore(self, data: bytes) -> None:
-        told = json.loads(data)
+        told, _ = unsealed(_MAGIC, data)
         arrays = {name: np.array(told[name], np.uint64) for name in ("position", "sources", "sequences")}
         self._sequence = restored(arrays)
         self._splitting.sent, self._splitting.facts = told["sent"], told["facts"][0]

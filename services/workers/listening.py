@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
 
 from ledger.journal.topics import topic_name
 from services.processors.records import Place, Record
@@ -22,6 +22,7 @@ class Listening:
 
     def __init__(self, address: str, prefix: str, places: Mapping[Place, int]) -> None:
         self._address = address
+        self._prefix = prefix
         self._places = {TopicPartition(topic_name(prefix, topic), at): (topic, at) for topic, at in places}
         self._offsets = {tp: places[place] for tp, place in self._places.items()}
         self._consumer: Any = None
@@ -38,6 +39,12 @@ class Listening:
             self._consumer.seek(tp, offset)
         ends = await self._consumer.end_offsets(list(self._places))
         return {self._places[tp]: end for tp, end in ends.items()}
+
+    def end(self, place: Place) -> int | None:
+        """Where a place ends, as the broker told last."""
+        topic, partition = place
+        end: int | None = self._consumer.highwater(TopicPartition(topic_name(self._prefix, topic), partition))
+        return end
 
     async def run(self, heard: Callable[[Record], Awaitable[None]]) -> None:
         """Give each record to `heard`, until cancelled."""

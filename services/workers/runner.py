@@ -67,8 +67,6 @@ class Deployment:
     session: float = 1.5
     heartbeat: float = 0.3
     linger_ms: int = 0
-    url: str = ""
-    """where this worker's health is served; announced for the shards it has"""
 
 
 class Worker:
@@ -79,11 +77,15 @@ class Worker:
         self._settings = settings
         self._where = where
         self._measures = measures
+        self._url = ""
         self._store = SnapshotStore(where.snapshots)
         self._output = Output(where.address, where.prefix, linger_ms=where.linger_ms)
         self._pool = ThreadPoolExecutor(thread_name_prefix="fold")
         self._held: dict[int, Held] = {}
         self._tasks: dict[int, list[asyncio.Task[None]]] = {}
+        self._listening: dict[int, Listening] = {}
+        self.last_error: str | None = None
+        """the last thing that went wrong and was got over, or that ended the worker"""
         self._gaps: dict[tuple[Place, int], int] = {}
         self._assigning = asyncio.Lock()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -94,9 +96,28 @@ class Worker:
         """The folds this worker has now, by partition. May be read from any thread."""
         return {shard: held.fold for shard, held in self._held.copy().items()}
 
-    async def run(self) -> None:
-        """Join the group and fold until stopped. Raises what failed: WriteFailed, RecordLost, AppFailed, and what the
-        folds raise (MissingPredecessor, ConservationBroken, SnapshotBroken ...)."""
+    def lag(self, shard: int) -> int:
+        """How many records that the broker has told of are not folded yet. May be called from any thread."""
+        held = self._held.get(shard)
+        if held is None:
+            return 0
+        behind = 0
+        for (topic, partition), taken in held.fold.taken.copy().items():
+            end: int | None
+            if topic == self.part.shared:
+                end = self._app.consumer.highwater(TP(topic_name(self._where.prefix, topic), partition))
+            else:
+                end = self._listening[shard].end((topic, partition))
+            behind += max(0, (end or 0) - taken)
+        return behind
+
+    async def run(self, url: str = "") -> None:
+        """Join the group and fold until stopped; `url` is announced as the place to ask of the shards.
+
+        Raises what failed: WriteFailed, RecordLost, AppFailed, and what the folds raise (MissingPredecessor,
+        ConservationBroken, SnapshotBroken ...).
+        """
+        self._url = url
         watching: asyncio.Task[None] | None = None
         try:
             await self._output.start()
@@ -128,6 +149,7 @@ class Worker:
         self._fail(AppFailed(f"{self._app.crash_reason!r}"))
 
     def _fail(self, error: BaseException) -> None:
+        self.last_error = f"{type(error).__name__}: {error}"
         if not self._ended.done():
             self._ended.set_exception(error)
 
@@ -190,6 +212,7 @@ class Worker:
 
         processor, passed = await asyncio.get_running_loop().run_in_executor(self._pool, restored)
         for what in passed:
+            self.last_error = f"snapshot passed over: {what}"
             log.warning("snapshot passed over", extra={"shard": shard, "what": what})
         ends: dict[Place, int] = {(part.shared, shard): end}
         others = {place: at for place, at in processor.places().items() if place not in ends}
@@ -198,12 +221,14 @@ class Worker:
             listening = Listening(self._where.address, self._where.prefix, others)
             ends |= await listening.start()
         held = Held(Fold(part.name, shard, processor, ends, self._measures), self._pool, self._output.send, keep)
+        if listening is not None:
+            self._listening[shard] = listening
         self._held[shard] = held
         self._tasks[shard] = [asyncio.ensure_future(self._guarded(held.run()))]
         if listening is not None:
             self._tasks[shard].append(asyncio.ensure_future(self._guarded(listening.run(self._offered))))
-        if part.name == CLEARING and self._where.url:
-            told = json.dumps({"shard": shard, "url": self._where.url}).encode()
+        if part.name == CLEARING and self._url:
+            told = json.dumps({"shard": shard, "url": self._url}).encode()
             await self._output.send([Write(Topic.OWNERS, 0, key_of(shard), told)])
 
     async def _guarded(self, work: Any) -> None:
