@@ -245,6 +245,15 @@ def split(state: SplitState, n: int, runs: Sequence[Run], shard_of: ShardOf, sou
     return tuple(parts)
 
 
+def recipients(runs: Sequence[Run], shard_of: ShardOf, shards: int) -> int:
+    """The bits of the shards that `split` gives any rows; nothing is copied. Raises UnknownShard."""
+    runs = [run for run in runs if len(run.rows)]
+    if shards == 1 or not runs:
+        return 1 if runs else 0
+    # a chain's rows go where any of them goes, so joining them adds no shard
+    return int(np.bitwise_or.reduce([np.bitwise_or.reduce(_masks(run, shard_of, shards)) for run in runs]))
+
+
 FACTS_SHARD: Final = 0xFFFF
 """stands where a shard's number stands in what the services without accounts are sent"""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,8 +51,13 @@ def read_heads(path: Path) -> dict[int, Head]:
     A last line without its end was torn by a crash before it was told to anybody; it is passed over. Raises HeadBroken,
     FileNotFoundError.
     """
-    heads: dict[int, Head] = {}
     *lines, _ = path.read_bytes().split(b"\n")
+    return heads_in((line + b"\n" for line in lines), path.name)
+
+
+def heads_in(lines: Iterable[bytes], where: str) -> dict[int, Head]:
+    """The heads that these lines publish, each with its end. Raises HeadBroken."""
+    heads: dict[int, Head] = {}
     last = 0
     for number, line in enumerate(lines, 1):
         try:
@@ -59,11 +65,11 @@ def read_heads(path: Path) -> dict[int, Head]:
             head = Head(**(told | {"outcomes": tuple(told["outcomes"])}))
             last, before = head.entries, last
             # the one spelling that `line` gives: no byte of it can be changed without changing what it says
-            whole = head.line().encode() == line + b"\n" and last > before
+            whole = head.line().encode() == line and last > before
         except (ValueError, TypeError, KeyError):
             whole = False
         if not whole:
-            raise HeadBroken(path.name, number)
+            raise HeadBroken(where, number)
         heads[last] = head
     return heads
 

@@ -21,7 +21,12 @@ _UNFINISHED: Final = ".part"
 
 def snapshot_path(directory: Path, shard: int, n: int) -> Path:
     """Where a shard's snapshot after entry n lies."""
-    return directory / SNAPSHOTS / f"{shard:03d}-{n:012d}{_SUFFIX}"
+    return directory / SNAPSHOTS / snapshot_name(shard, n)
+
+
+def snapshot_name(shard: int, n: int) -> str:
+    """The name of a shard's snapshot after entry n."""
+    return f"{shard:03d}-{n:012d}{_SUFFIX}"
 
 
 def write_whole(path: Path, data: bytes) -> None:
