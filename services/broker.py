@@ -72,12 +72,12 @@ class Broker:
         heap_mib: int = 512, settings: Mapping[str, str] | None = None, java: Path | None = None,
     ) -> None:  # fmt: skip
         self.directory = directory.resolve()
-        self.port = port if port is not None else _free_port()
-        self._controller = _free_port()
+        self.port = port if port is not None else free_port()
+        self._controller = free_port()
         self._java = java if java is not None else found_java()
         self._options = (f"-Xmx{heap_mib}m", f"-Xms{heap_mib // 2}m", *(_QUICK if quick else ()))
         self._classes = f"{jars.resolve()}/*"
-        self._settings = {**_own_settings(self.directory, self.port, self._controller), **(settings or {})}
+        self._settings = {**own_settings(str(self.directory / "data"), self.port, self._controller), **(settings or {})}
         if durable:
             self._settings["log.flush.interval.messages"] = "1"
         self._process: subprocess.Popen[bytes] | None = None
@@ -168,7 +168,7 @@ class Broker:
             self._still_starting(process, deadline)
             time.sleep(0.02)
         cluster = self._cluster()
-        while not _answers(self.address, cluster):
+        while not answers(self.address, cluster):
             self._still_starting(process, deadline)
             time.sleep(0.02)
 
@@ -290,7 +290,8 @@ def _java_version(java: Path) -> int:
     return int(found[1]) if found else 0
 
 
-def _own_settings(directory: Path, port: int, controller: int) -> dict[str, str]:
+def own_settings(data: str, port: int, controller: int) -> dict[str, str]:
+    """The settings of a single node on 127.0.0.1 whose storage is the folder `data`."""
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -300,7 +301,7 @@ def _own_settings(directory: Path, port: int, controller: int) -> dict[str, str]
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "PLAINTEXT",
-        "log.dirs": str(directory / "data"),
+        "log.dirs": data,
         # After a kill the controller takes the broker that comes back for a second one until this is over.
         "broker.session.timeout.ms": str(SESSION_MS),
         "broker.heartbeat.interval.ms": str(SESSION_MS // 6),
@@ -322,7 +323,8 @@ def _own_settings(directory: Path, port: int, controller: int) -> dict[str, str]
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody has at this moment."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
@@ -336,15 +338,15 @@ def _listens(port: int) -> bool:
     return True
 
 
-def _answers(address: str, cluster: str) -> bool:
-    """Whether the broker is one of its own cluster: before that it knows no topic and makes none."""
+def answers(address: str, cluster: str | None = None) -> bool:
+    """Whether a broker has joined its cluster, this one where it is named: before that it knows no topic."""
     try:
         client = KafkaAdminClient(bootstrap_servers=address, bootstrap_timeout_ms=5000, request_timeout_ms=5000)
     except KafkaError:
         return False
     try:
         told = client.describe_cluster()
-        return bool(told["brokers"]) and told["cluster_id"] == cluster
+        return bool(told["brokers"]) and cluster in (None, told["cluster_id"])
     except KafkaError:
         return False
     finally:

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from broker import running
+from broker import ContainerBroker, shared
 from postgres import server
 
 from services.broker import Broker
@@ -12,9 +12,9 @@ from services.database import Database
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """For all tests of this process, so not to be killed or paused: a test that does so starts its own (`running`)."""
-    with running(tmp_path_factory.mktemp("broker")) as one:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker | ContainerBroker]:
+    """For all tests of this process, so not to be killed or paused: that is done to one of its own (broker.running)."""
+    with shared(tmp_path_factory.mktemp("broker")) as one:
         yield one
 
 

@@ -7,6 +7,7 @@ vouch for it.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -85,7 +86,7 @@ class KafkaPublisher:
         """Write the records, in order within each partition, and return their offsets when all are acknowledged.
 
         Raises EntryTooLarge before anything is sent. Raises JournalFull where the broker refuses one or does not answer
-        in time: what became of the others is not known, and no more are taken until a new publisher is made.
+        in time: what was on its way may still be written, and no more are taken until a new publisher is made.
         """
         records = list(records)
         for record in records:
@@ -117,18 +118,16 @@ class KafkaPublisher:
                     self._failure = self._failure or error  # whoever waits for those records is told by publish
 
     def _acknowledged(self, pending: list[Any]) -> list[int]:
+        deadline = time.monotonic() + self._timeout + _CLOSING
         offsets: list[int] = []
-        failure: Exception | None = None
-        for one in pending:  # all are waited for, so that none is on its way when the failure is told
-            try:
-                offset = int(one.get(timeout=self._timeout + _CLOSING).offset)
+        try:
+            for one in pending:
+                offset = int(one.get(timeout=max(deadline - time.monotonic(), 0.0)).offset)
                 if offset < 0:
                     raise JournalUnreachable(self._where, "acknowledged without an offset")
                 offsets.append(offset)
-            except Exception as error:
-                failure = failure or error
-        if failure is not None:
-            raise self._failed(failure) from failure
+        except Exception as error:
+            raise self._failed(error) from error
         return offsets
 
     def _refuse(self) -> None:
@@ -138,7 +137,13 @@ class KafkaPublisher:
             raise ValueError(f"{self._where}: closed")
 
     def _failed(self, error: Exception) -> JournalFull:
-        self._failure = self._failure or error
+        if self._failure is None:
+            self._failure = error
+            # After a timeout the producer first asks for a new identity and keeps what it has not sent, past its own time
+            # limit, until the broker answers. Its public close only waits for that, so its thread is told to drop it.
+            sender = self._producer._sender
+            sender.force_close()
+            sender.join(_CLOSING)
         return JournalFull(self._where, _told(error))
 
 
@@ -204,8 +209,8 @@ class PartitionReader:
         if limit <= 0:
             return []
         deadline = time.monotonic() + timeout
-        while (left := int((deadline - time.monotonic()) * 1000)) > 0:
-            if batch := self._fetched(offset, limit, min(_SLICE_MS, left)):
+        while (left := deadline - time.monotonic()) > 0:
+            if batch := self._fetched(offset, limit, min(_SLICE_MS, math.ceil(left * 1000))):
                 return batch
         # So short a wait may end before the broker has sent what is there.
         return self._waited(offset, limit) if timeout * 1000 < _SLICE_MS and offset < self._glance() else []

@@ -126,6 +126,28 @@ def test_a_broker_that_answers_too_late_takes_nothing_more_until_opened_anew(mor
     again.close()
 
 
+def test_what_was_refused_is_not_written_when_the_broker_is_back(mortal: Broker, topic: str) -> None:
+    """Of many records only those already handed to the connection may come, the first ones, and nothing later."""
+    publisher = KafkaPublisher(mortal.address, timeout=1.5)
+    assert publisher.publish([Record(topic, 0, None, b"before")]) == [0]
+    mortal.pause()
+    records = [Record(topic, 0, b"%d" % i, bytes(900_000)) for i in range(12)]
+    started = time.monotonic()
+    with pytest.raises(JournalFull, match="Timeout"):
+        publisher.publish(records)
+    assert time.monotonic() - started < 10
+    mortal.resume()
+    again = KafkaPublisher(mortal.address)
+    again.publish([Record(topic, 0, b"after", b"")])
+    reader = PartitionReader(mortal.address, topic)
+    assert reader.tail(reader.end(), 1.0) == [], "written long after it was refused"
+    keys = [record.key for record in reader.read(0, 99)]
+    came = [key for key in keys if key not in (None, b"after")]
+    assert came == [record.key for record in records[: len(came)]] and len(came) <= 5
+    for one in (publisher, again, reader):
+        one.close()
+
+
 def test_a_reader_waits_for_a_broker_that_comes_back(mortal: Broker, topic: str) -> None:
     journal = KafkaJournal(mortal.address, topic)
     journal.append_many([bytes([i]) * 500_000 for i in range(40)])
