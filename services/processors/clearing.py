@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -14,6 +13,7 @@ from ledger.state import State, genesis
 from services.lockstep import Settings
 from services.processors.intake import Intake
 from services.processors.records import Place, Record, Snapshot, Topic, Write, key_of
+from services.processors.sealing import sealed, unsealed
 
 _MAGIC: Final = b"novate shard 1\n"
 
@@ -34,7 +34,7 @@ class Shard:
             self.state: State = genesis(shard, settings.shards, table, accounts=max(64, settings.accounts))
             offset = 0
         else:
-            offset, body = _opened(snapshot)
+            offset, body = unsealed(_MAGIC, snapshot)
             self.state = load(body, table)
             if (self.state.shard, self.state.shards) != (shard, settings.shards):
                 raise SnapshotBroken(
@@ -55,7 +55,7 @@ class Shard:
     def take(self, record: Record) -> Sequence[Write]:
         """See Processor."""
         writes: list[Write] = []
-        for entry in self._intake.arrived(record.offset, record.value):
+        for _, entry in self._intake.arrived(record.offset, record.value):
             writes += self._folded(entry)
         return writes
 
@@ -68,7 +68,7 @@ class Shard:
         if not self._due:
             return None
         self._due = False
-        return Snapshot(self.state.n, _closed(self._intake.place, dump(self.state)))
+        return Snapshot(self.state.n, packed(self._intake.place, self.state))
 
     def _folded(self, entry: ShardEntry) -> list[Write]:
         before = self.state.n
@@ -84,21 +84,6 @@ class Shard:
         return writes
 
 
-def _closed(offset: int, body: bytes) -> bytes:
-    head = json.dumps({"offset": offset}).encode()
-    return _MAGIC + len(head).to_bytes(4, "little") + head + body
-
-
-def _opened(data: bytes) -> tuple[int, bytes]:
-    """(where to read on in the shard's partition, the state's own snapshot)."""
-    start = len(_MAGIC) + 4
-    if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
-        raise SnapshotBroken("it does not begin like a shard's")
-    end = start + int.from_bytes(data[len(_MAGIC) : start], "little")
-    try:
-        offset = json.loads(data[start:end])["offset"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise SnapshotBroken(f"its place cannot be read: {error}") from error
-    if type(offset) is not int or offset < 0:
-        raise SnapshotBroken(f"place {offset!r}")
-    return offset, data[end:]
+def packed(offset: int, state: State) -> bytes:
+    """A snapshot of a state that reads on at this offset of its shard's partition."""
+    return sealed(_MAGIC, offset, dump(state))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
@@ -16,6 +15,7 @@ from schemas.wire import OutcomeHeader, Run, WireError, decode
 from services.lockstep import Settings
 from services.processors.intake import Intake
 from services.processors.records import Place, Record, Topic
+from services.processors.sealing import sealed, unsealed
 
 _MAGIC: Final = b"novate follower 1\n"
 
@@ -44,7 +44,9 @@ class Follower:
         if snapshot is None:
             self.state: State = genesis(FACTS_SHARD, settings.shards, table, accounts=max(64, settings.accounts))
         else:
-            offsets, body = _opened(snapshot, settings.shards)
+            offsets, body = unsealed(_MAGIC, snapshot)
+            if len(offsets) != settings.shards + 1:
+                raise SnapshotBroken(f"places of {len(offsets) - 1} shards, not of {settings.shards}")
             self.state = load(body, table)
         self._intake = Intake(FACTS_SHARD, self.state.n, offsets[0])
         self._next = offsets[1:]
@@ -58,7 +60,7 @@ class Follower:
 
     def places(self) -> Mapping[Place, int]:
         """Where to read from: everything before has been given out."""
-        first = self._waiting[0][0] if self._waiting else self._intake.place
+        first = min((offset for offset, _ in self._waiting), default=self._intake.place)
         places: dict[Place, int] = {(Topic.FACTS, 0): min(first, self._intake.place)}
         for shard, held in enumerate(self._notices):
             places[(Topic.NOTICES, shard)] = min((offset for offset, _ in held.values()), default=self._next[shard])
@@ -67,8 +69,7 @@ class Follower:
     def take(self, record: Record) -> Iterator[Told]:
         """The entries that are complete with this record, in order. The state is each entry's own while it is out."""
         if record.topic == Topic.FACTS:
-            for entry in self._intake.arrived(record.offset, record.value):
-                self._waiting.append((record.offset, entry))
+            self._waiting.extend(self._intake.arrived(record.offset, record.value))
         elif record.topic == Topic.NOTICES:
             self._heard(record)
         while self._waiting and self._complete(self._waiting[0][1]):
@@ -79,8 +80,7 @@ class Follower:
         """A snapshot after the last entry given out."""
         places = self.places()
         offsets = [places[(Topic.FACTS, 0)], *(places[(Topic.NOTICES, s)] for s in range(self._settings.shards))]
-        head = json.dumps(offsets).encode()
-        return _MAGIC + len(head).to_bytes(4, "little") + head + dump(self.state)
+        return sealed(_MAGIC, offsets, dump(self.state))
 
     def _heard(self, record: Record) -> None:
         shard = record.partition
@@ -106,17 +106,3 @@ class Follower:
                 del held[n]
         fold(self.state, entry)
         return Told(entry.n, entry.source, entry, said)
-
-
-def _opened(data: bytes, shards: int) -> tuple[list[int], bytes]:
-    start = len(_MAGIC) + 4
-    if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
-        raise SnapshotBroken("it does not begin like a follower's")
-    end = start + int.from_bytes(data[len(_MAGIC) : start], "little")
-    try:
-        offsets = json.loads(data[start:end])
-    except ValueError as error:
-        raise SnapshotBroken(f"its places cannot be read: {error}") from error
-    if len(offsets) != shards + 1:
-        raise SnapshotBroken(f"places of {len(offsets) - 1} shards, not of {shards}")
-    return offsets, data[end:]

@@ -13,8 +13,9 @@ MOST_HELD: Final = 256
 
 
 class Intake:
-    """A partition's reader: the last n taken, and what waits. `unreadable` counts records that hold no part at all;
-    they are dropped, and if one should have been the next part, the parts after it wait and say which is missing."""
+    """A partition's reader: the last n taken, and what waits. `unreadable` counts records that hold no part of this
+    shard; they are dropped, and if one should have been the next part, the parts after it wait and say which is
+    missing."""
 
     def __init__(self, shard: int, last: int, offset: int) -> None:
         self.unreadable = 0
@@ -37,25 +38,28 @@ class Intake:
         """(the last n here, the n that the first waiting part follows); None where nothing waits."""
         return (self.last, min(self._held)) if self._held else None
 
-    def arrived(self, offset: int, value: bytes) -> list[ShardEntry]:
-        """The parts that can be folded now, in order. Raises MissingPredecessor where too many wait, ValueError where a
-        part is another shard's."""
+    def arrived(self, offset: int, value: bytes) -> list[tuple[int, ShardEntry]]:
+        """The parts that can be folded now, in order, each with the offset it came at. Raises MissingPredecessor where
+        too many wait."""
         self._next = max(self._next, offset + 1)
         try:
             entry = decode_shard(value)
         except WireError:
             self.unreadable += 1
             return []
-        ready: list[ShardEntry] = []
+        if entry.shard != self._intake.shard:
+            self.unreadable += 1
+            return []
+        ready: list[tuple[int, ShardEntry]] = []
         try:
             if taken(self._intake, entry):
-                ready.append(entry)
+                ready.append((offset, entry))
         except MissingPredecessor:
             self._held.setdefault(entry.previous, (offset, entry))
             if len(self._held) > MOST_HELD:
                 raise
         while self.last in self._held:
-            _, entry = self._held.pop(self.last)
+            waited, entry = self._held.pop(self.last)
             taken(self._intake, entry)
-            ready.append(entry)
+            ready.append((waited, entry))
         return ready

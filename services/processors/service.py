@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from ledger.snapshot import SnapshotBroken
 from ledger.state import State
@@ -14,6 +14,7 @@ from services.lockstep import Settings, bounded
 from services.processors.deciders import Decider, packed
 from services.processors.follower import Follower, Told
 from services.processors.records import Place, Record, Snapshot, Topic, Write, key_of
+from services.processors.sealing import sealed, unsealed
 
 _MAGIC: Final = b"novate service 1\n"
 
@@ -35,7 +36,9 @@ class Service:
         self._kept = 0
         body = None
         if snapshot is not None:
-            told, body = _opened(snapshot)
+            told, body = unsealed(_MAGIC, snapshot)
+            if told["source"] != decider.source:
+                raise SnapshotBroken(f"source {told['source']}'s, not {decider.source}'s")
             self._seen = self._sent = told["seen"]
             self._decided.extend((sequence, bytes.fromhex(entry)) for sequence, entry in told["decided"])
             decider.restore(told["decider"])
@@ -77,12 +80,12 @@ class Service:
             return None
         self._kept = n
         told = {
+            "source": self._decider.source,
             "seen": self._seen,
             "decided": [[sequence, entry.hex()] for sequence, entry in self._decided],
             "decider": json.loads(packed(self._decider)),
         }
-        head = json.dumps(told).encode()
-        return Snapshot(n, _MAGIC + len(head).to_bytes(8, "little") + head + self._follower.exported())
+        return Snapshot(n, sealed(_MAGIC, told, self._follower.exported()))
 
     def _hear(self, told: Told) -> None:
         if told.source == self._decider.source:
@@ -97,14 +100,3 @@ class Service:
             for part in bounded(decision):
                 sequence = (self._decided[-1][0] if self._decided else self._seen) + 1
                 self._decided.append((sequence, encode_entry(self._decider.source, sequence, part)))
-
-
-def _opened(data: bytes) -> tuple[dict[str, Any], bytes]:
-    start = len(_MAGIC) + 8
-    if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
-        raise SnapshotBroken("it does not begin like a service's")
-    end = start + int.from_bytes(data[len(_MAGIC) : start], "little")
-    try:
-        return json.loads(data[start:end]), data[end:]
-    except ValueError as error:
-        raise SnapshotBroken(f"its decisions cannot be read: {error}") from error

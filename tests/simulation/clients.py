@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.processors.records import Topic, Write
 from simulation.course import Outer
 from simulation.topics import Producer, Topics
+
+from services.processors.records import Topic, Write
 
 JOURNAL = (Topic.JOURNAL, 0)
 

@@ -54,7 +54,7 @@ class Outer:
 
 @dataclass(frozen=True)
 class Course:
-    """An undisturbed run. `begun`: its topics and the snapshots kept when the world stood, before the first of `outer`."""
+    """An undisturbed run. `begun`: its topics and the snapshots kept when the world stood, before any of `outer`."""
 
     settings: Settings
     entry_bytes: int
@@ -212,9 +212,7 @@ class _Run:
             )
         )  # fmt: skip
         for asset, price in ((1, 1.0), (BTC, btc), (3, eth), (4, 2.0)):
-            events.append(
-                e.OracleAssetPrice(asset=asset, round=self.round, time=self.time, price=int(price * MICRO))
-            )
+            events.append(e.OracleAssetPrice(asset=asset, round=self.round, time=self.time, price=int(price * MICRO)))
         self.send(source(Role.ORACLE), events)
 
     def price(self, underlying: int, price: float, time: int) -> e.OraclePrice:

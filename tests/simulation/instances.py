@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+from simulation.topics import Producer, Topics
+
 from ledger.snapshot import SnapshotBroken
 from services.lockstep import Settings
 from services.processors.clearing import Shard
@@ -14,7 +16,6 @@ from services.processors.deciders import Liquidating, Paying, Pricing
 from services.processors.records import Place, Processor, Record, Snapshot
 from services.processors.sequencer import Sequencer
 from services.processors.service import Service
-from simulation.topics import Producer, Topics
 
 KEPT = 3
 """snapshots of a part that are kept"""

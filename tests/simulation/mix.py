@@ -21,11 +21,12 @@ FAULTS = (
     "client retry",
     "client reorder",
 )
-"""What may go wrong. `crash` ends a part's instance between any two of take, write, acknowledgement and snapshot; `zombie`
-starts a second instance beside one that lives; `pause` stops one for a while; `reorder` and `repeat` are a derived
+"""What may go wrong. `crash` ends a part's instance between any two of take, write, acknowledgement and snapshot; a
+`zombie` is a second instance beside one that lives; `pause` stops one for a while; `reorder` and `repeat` are a derived
 topic's writes of a producer that is not idempotent; `poison` puts what no part wrote into a topic; `stranger` sends
 entries that are numbered and cannot be read or are absurd; `damage` flips, cuts or swaps a kept snapshot; `broker`
-stops the broker, which then has what it acknowledged; a client loses what it did not hear of, sends again, or too early."""
+stops the broker, which then has what it acknowledged; a client forgets what it was not told,
+sends again, or too early."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
-"""What no part wrote: bytes for every topic that must be passed over, and strangers' entries that count and are refused."""
+"""What no part wrote: bytes for every topic that must be passed over, and strangers' entries that are refused."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
 from typing import Any, Final
+
+from simulation.topics import Topics
 
 from ledger.sequence import Numbered, SequenceState, number
 from ledger.shardwire import decode_shard
@@ -14,7 +16,6 @@ from schemas.outcomes import OUTCOMES
 from schemas.sources import Role, source
 from schemas.wire import OutcomeHeader, WireError, decode, encode_entry, runs_of
 from services.processors.records import Place, Topic
-from simulation.topics import Topics
 
 STRANGERS: Final = (source(Role.EXCHANGE, 500), 77_000, source(Role.PRICER, 7), source(Role.REGISTRAR, 3))
 _DERIVED: Final = (Topic.SHARDS, Topic.FACTS, Topic.OUTCOMES, Topic.NOTICES)
@@ -78,7 +79,7 @@ def readable(topic: Topic, data: bytes) -> bool:
 
 
 def strange_entry(draw: Random, judged: SequenceState) -> bytes:
-    """A stranger's next entry. It is numbered, and nothing good is in it: no events, torn ones, unknown or absurd ones."""
+    """A stranger's next entry. It is numbered; in it is nothing, or what is torn, unknown or absurd."""
     who = draw.choice(STRANGERS)
     sequence = judged.last.get(who, 0) + 1
     events: list[Any] = []

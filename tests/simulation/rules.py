@@ -6,6 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
+from simulation.clients import JOURNAL, Client
+from simulation.course import Course
+from simulation.topics import Topics
+
 from ledger.notices import notice_of
 from ledger.sequence import Numbered, SequenceState, number, tells
 from ledger.shardwire import decode_shard
@@ -17,9 +21,6 @@ from services.processors.deciders import Decider, Liquidating, Paying, due
 from services.processors.follower import Follower
 from services.processors.records import Place, Record, Topic
 from services.processors.sequencer import Sequencer
-from simulation.clients import JOURNAL, Client
-from simulation.course import Course
-from simulation.topics import Topics
 
 
 class Broken(AssertionError):  # noqa: N818 - named for what is found
@@ -57,7 +58,7 @@ def _numbered(journal: Sequence[bytes]) -> list[Numbered]:
 
 
 def _receipts(entries: Sequence[Numbered], clients: Sequence[Client]) -> None:
-    """Every entry of which a client was told is in the journal exactly once, with its bytes; and all clients are done."""
+    """Every entry of which a client was told is in the journal exactly once, with its bytes; all were told of all."""
     there = Counter((one.source, one.sequence) for one in entries)
     data = {(one.source, one.sequence): one.data for one in entries}
     for client in clients:
@@ -136,7 +137,7 @@ def _decided(entries: Sequence[Numbered], wanted: dict[Place, dict[int, bytes]],
             at = next((k for k, (a, b) in enumerate(zip(there, said[one.source], strict=False)) if a != b), len(there))
             raise Broken(
                 "every decision is in the journal once, as it follows from what was heard",
-                f"{Role(one.source // 1000).name}: {len(there)} entries, {len(said[one.source])} decided, differ at {at}",
+                f"{Role(one.source // 1000).name}: {len(there)} entries, {len(said[one.source])} decided, equal to {at}",
             )
 
 

@@ -1,0 +1,68 @@
+"""Parts by themselves: what a snapshot refuses, and what a reader makes of records that are strange or out of order."""
+
+from collections.abc import Iterable
+from random import Random
+
+import pytest
+from simulation.course import course
+from simulation.instances import makings
+
+from ledger.shardwire import decode_shard
+from ledger.snapshot import SnapshotBroken
+from services.processors.follower import Follower
+from services.processors.intake import Intake
+from services.processors.records import Record, Topic
+
+COURSE = course(0, 2)
+PARTS = ("sequencer", "shard 0", "pricer", "fund", "liquidator")
+
+
+def damaged(data: bytes) -> Iterable[bytes]:
+    """One bit flipped, at every byte of its beginning and at some of the rest; cut at some; and nothing at all."""
+    draw = Random(0)
+    for at in [*range(min(len(data), 120)), *(draw.randrange(len(data)) for _ in range(60))]:
+        changed = bytearray(data)
+        changed[at] ^= 1 << draw.randrange(8)
+        yield bytes(changed)
+    for _ in range(20):
+        yield data[: draw.randrange(len(data))]
+    yield b""
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_snapshot_of_which_a_byte_is_changed_is_refused(part: str) -> None:
+    make = makings(COURSE.settings)[part]
+    data = COURSE.kept[part][-1].data
+    make(data)
+    for bad in damaged(data):
+        with pytest.raises(SnapshotBroken):
+            make(bad)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_another_parts_snapshot_is_refused(part: str) -> None:
+    for other in {*PARTS, "shard 1"} - {part}:
+        with pytest.raises(SnapshotBroken):
+            makings(COURSE.settings)[part](COURSE.kept[other][-1].data)
+
+
+def test_another_shards_part_is_passed_over() -> None:
+    intake = Intake(0, 0, 0)
+    stray, mine = COURSE.begun[Topic.SHARDS, 1][0], COURSE.begun[Topic.SHARDS, 0][0]
+    assert intake.arrived(0, stray) == []
+    assert [(offset, entry.n) for offset, entry in intake.arrived(1, mine)] == [(1, 1)]
+    assert (intake.unreadable, intake.place, intake.missing) == (1, 2, None)
+
+
+def test_a_follower_reads_on_from_the_first_of_the_facts_it_has_not_given_out() -> None:
+    """The third fact lies before the second; a follower that has given out the second alone needs it again."""
+    facts = COURSE.begun[Topic.FACTS, 0]
+    second, third = decode_shard(facts[1]).n, decode_shard(facts[2]).n
+    reads = Follower(COURSE.settings)
+    for offset, at in enumerate((0, 2, 1)):
+        list(reads.take(Record(Topic.FACTS, 0, offset, facts[at])))
+    for shard in range(COURSE.settings.shards):
+        for offset, value in enumerate(COURSE.begun[Topic.NOTICES, shard][:2]):
+            list(reads.take(Record(Topic.NOTICES, shard, offset, value)))
+    assert (reads.state.n, third) == (second, second + 1)
+    assert reads.places()[Topic.FACTS, 0] == 1
