@@ -139,7 +139,7 @@ class KafkaPublisher:
     def _failed(self, error: Exception) -> JournalFull:
         if self._failure is None:
             self._failure = error
-            # After a timeout the producer first asks for a new identity and keeps what it has not sent, past its own time
+            # After a timeout the producer asks for a new identity and keeps what it has not sent, past its own time
             # limit, until the broker answers. Its public close only waits for that, so its thread is told to drop it.
             sender = self._producer._sender
             sender.force_close()
