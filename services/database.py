@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TextIO
+from urllib.parse import quote
 
 import psycopg
 
@@ -61,7 +62,7 @@ class Database:
         """Where a login connects. Raises DatabaseNotStarted before the port is known."""
         if not self._port:
             raise DatabaseNotStarted(f"{self.directory}: no port yet, start the server first")
-        return f"postgresql://{login}:{password}@127.0.0.1:{self._port}/{database}"
+        return f"postgresql://{quote(login, safe='')}:{quote(password, safe='')}@127.0.0.1:{self._port}/{database}"
 
     @property
     def running(self) -> bool:

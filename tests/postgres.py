@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 
@@ -42,4 +43,4 @@ def fresh(database: Database, *, migrated: bool = True) -> str:
 
 def as_login(url: str, login: str, password: str) -> str:
     """The same database for another login."""
-    return f"postgresql://{login}:{password}@{url.rpartition('@')[2]}"
+    return f"postgresql://{quote(login, safe='')}:{quote(password, safe='')}@{url.rpartition('@')[2]}"

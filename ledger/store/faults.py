@@ -9,7 +9,8 @@ class StoreAway(Exception):  # noqa: N818 - named for what is found
 
 
 class StoreMoved(Exception):  # noqa: N818
-    """The store's place went back: it was restored from a backup, or emptied. Ask for `place`, give again from there."""
+    """The store's place went back: it was restored from a backup, or emptied. Ask for `place` and go on from
+    there."""
 
 
 class StoreOutdated(Exception):  # noqa: N818

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from ledger.sequence import FACTS_SHARD, IndexedRun, ShardEntry
 from ledger.store.copying import CLOSING, OPENING, encoded
@@ -69,6 +70,12 @@ class Projection:
     """
 
     def __init__(self, url: str) -> None:
+        try:
+            conninfo_to_dict(url)
+        except psycopg.ProgrammingError:  # which tells parts of the password
+            raise ValueError(
+                "the address of the store cannot be read as postgresql://login:password@host/name"
+            ) from None
         self._url = url
         self._session: psycopg.Connection[Any] | None = None
         self._told: Place | None = None

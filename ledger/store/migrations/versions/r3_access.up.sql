@@ -26,8 +26,8 @@ COMMENT ON FUNCTION own_accounts IS 'The accounts of the member whose login this
 DO $$
 DECLARE
     one name;
-    -- ARRAY(SELECT ...) is computed once and then looked up in the account's index.
-    own CONSTANT text := '%I = ANY (ARRAY(SELECT own_accounts()))';
+    -- ARRAY(SELECT ...) is computed once and then looked up in the account's index, which has customers' accounts alone.
+    own CONSTANT text := '%1$I >= 16 AND %1$I = ANY (ARRAY(SELECT own_accounts()))';
 BEGIN
     FOR one IN SELECT c.relname FROM pg_class c
                WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname <> 'alembic_version'
@@ -52,15 +52,16 @@ BEGIN
         'deficits', 'deficits_covered', 'deleveraging_candidates', 'withdrawal_answers', 'registrations', 'postings',
         'position_moves'
     ] LOOP
-        EXECUTE format('CREATE POLICY member ON %I FOR SELECT TO novate_member USING (' || own || ')', one, 'account');
+        EXECUTE format('CREATE POLICY member ON ' || quote_ident(one) || ' FOR SELECT TO novate_member USING ('
+                       || own || ')', 'account');
         EXECUTE format('GRANT SELECT ON %I TO novate_member', one);
     END LOOP;
     EXECUTE format('CREATE POLICY member ON bids FOR SELECT TO novate_member USING (' || own || ')', 'bidder');
     -- A leg in suspense is its intended account's too.
-    EXECUTE format('CREATE POLICY member ON legs FOR SELECT TO novate_member USING (' || own || ' OR ' || own || ')',
-                   'account', 'intended');
-    EXECUTE format('CREATE POLICY member ON transfers FOR SELECT TO novate_member USING (' || own || ' OR ' || own || ')',
-                   'debit', 'credit');
+    EXECUTE format('CREATE POLICY member ON legs FOR SELECT TO novate_member USING (' || own || ' OR '
+                   || replace(own, '%1$', '%2$') || ')', 'account', 'intended');
+    EXECUTE format('CREATE POLICY member ON transfers FOR SELECT TO novate_member USING (' || own || ' OR '
+                   || replace(own, '%1$', '%2$') || ')', 'debit', 'credit');
     GRANT SELECT ON bids, legs, transfers TO novate_member;
 END
 $$;
