@@ -1,4 +1,4 @@
-"""The archive: a folder of closed segments with the heads and settings beside, from which everything can be replayed."""
+"""The archive: a folder of closed segments, heads and settings, from which everything can be replayed."""
 
 from __future__ import annotations
 
@@ -142,8 +142,8 @@ def archive_cluster(
     """Archive a cluster's journal and outcomes until `stop` says so, publishing each head when its segments are stored.
 
     With `seal` what is archived but not in closed segments yet is written too, for a history that ends. Raises what
-    reading and writing raises: JournalUnreachable, JournalBroken, JournalFull, OutcomeDiffers, and ArchiveFolder's. Made
-    again over the same folder it goes on.
+    reading and writing raises: JournalUnreachable, JournalBroken, JournalFull, OutcomeDiffers, and what ArchiveFolder
+    does. Made again over the same folder it goes on.
     """
     with ExitStack() as opened:
         settings = cluster_settings(address, prefix)

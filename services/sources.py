@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from threading import Event
 from typing import Final, Protocol
 
 from ledger.archive import Kind, SegmentBroken, Stretch, genesis, named, rows_of
@@ -245,7 +246,7 @@ class ClusterSource:
         self._address = address
         self._topic = topic_name(prefix, OUTCOMES_TOPIC)
         self._patience = patience
-        self._finished = False
+        self._over = Event()
         self.settings = cluster_settings(address, prefix)
         with ExitStack() as readers:
 
@@ -303,7 +304,7 @@ class ClusterSource:
 
     def finished(self) -> None:
         """See Source."""
-        self._finished = True
+        self._over.set()
 
     def snapshots(self) -> Iterator[tuple[int, int, str]]:
         """See Source."""
@@ -321,9 +322,9 @@ class ClusterSource:
         reader, end = self._shards[shard], self._ends[shard]
         yield from ahead(reader.read(0, end))
         offset, deadline = end, time.monotonic() + self._patience
-        while not self._finished and time.monotonic() < deadline:
+        while not self._over.is_set() and time.monotonic() < deadline:
             for record in reader.tail(offset, _SLICE):
-                if self._finished:
+                if self._over.is_set():
                     return
                 yield record
                 offset, deadline = record.offset + 1, time.monotonic() + self._patience
