@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
@@ -11,6 +12,7 @@ from services.processors.deciders import Liquidating, Paying, Pricing
 from services.processors.records import Processor, Topic
 from services.processors.sequencer import Sequencer
 from services.processors.service import Service
+from services.projector import URL, Feeding, Measured, Projecting
 
 
 class Part(NamedTuple):
@@ -37,11 +39,17 @@ def _liquidator(settings: Settings, _partition: int, snapshot: bytes | None) -> 
     return Service(settings, Liquidating(settings.shards), snapshot)
 
 
+def _projector(settings: Settings, _partition: int, snapshot: bytes | None) -> Processor:
+    """Raises KeyError where the environment does not say where the store is."""
+    return Projecting(settings, Feeding(os.environ[URL], Measured()), snapshot)
+
+
 SEQUENCER: Final = "sequencer"
 CLEARING: Final = "clearing"
 PRICER: Final = "pricer"
 FUND: Final = "fund"
 LIQUIDATOR: Final = "liquidator"
+PROJECTOR: Final = "projector"
 
 PARTS: Final[Mapping[str, Part]] = {
     part.name: part
@@ -51,6 +59,7 @@ PARTS: Final[Mapping[str, Part]] = {
         Part(PRICER, Topic.FACTS, _pricer),
         Part(FUND, Topic.FACTS, _fund),
         Part(LIQUIDATOR, Topic.FACTS, _liquidator),
+        Part(PROJECTOR, Topic.FACTS, _projector),
     )
 }
 """The parts by name"""
