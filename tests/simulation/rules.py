@@ -13,9 +13,8 @@ from simulation.topics import Topics
 from ledger.notices import notice_of
 from ledger.sequence import Numbered, SequenceState, number, tells
 from ledger.shardwire import decode_shard
-from schemas.outcomes import OUTCOMES
 from schemas.sources import Role
-from schemas.wire import EntryHeader, OutcomeHeader, decode, decode_header, encode_entry
+from schemas.wire import EntryHeader, OutcomeHeader, decode_header, encode_entry
 from services.lockstep import Clearing, Settings, bounded
 from services.processors.deciders import Decider, Liquidating, Paying, due
 from services.processors.follower import Follower
@@ -137,7 +136,7 @@ def _decided(entries: Sequence[Numbered], wanted: dict[Place, dict[int, bytes]],
             at = next((k for k, (a, b) in enumerate(zip(there, said[one.source], strict=False)) if a != b), len(there))
             raise Broken(
                 "every decision is in the journal once, as it follows from what was heard",
-                f"{Role(one.source // 1000).name}: {len(there)} entries, {len(said[one.source])} decided, equal to {at}",
+                f"{Role(one.source // 1000).name} said {len(there)}, decided {len(said[one.source])}, alike to {at}",
             )
 
 
@@ -151,6 +150,3 @@ def _undisturbed(entries: Sequence[Numbered], wanted: dict[Place, dict[int, byte
     for shard in range(course.settings.shards):
         if list(wanted[Topic.OUTCOMES, shard].values()) != course.outcomes[shard]:
             raise Broken("in lockstep the outcomes are the undisturbed run's", f"shard {shard}")
-
-
-__all__ = ["OUTCOMES", "Broken", "check", "decode"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate
 from random import Random
@@ -19,7 +19,6 @@ from simulation.topics import Producer, Topics
 from ledger.sequence import SequenceState, number
 from ledger.state import State
 from services.processors.deciders import due
-from services.processors.records import Topic
 from services.processors.service import Service
 
 ROUNDS = 1_500
@@ -288,11 +287,10 @@ class Simulation:
                 ahead = client.sent + 1
                 if self.mix.lockstep or ahead >= len(client.entries):
                     return
-                client.producer.write([])
-                at, client_sent = client.sent, client.sent
+                behind = client.sent
                 client.send(ahead)
-                client.sent = client_sent
-                client.send(at)
+                client.sent = behind
+                client.send(behind)
             case _:
                 return  # reorder and repeat happen where writes are appended
         if told is not None:
@@ -360,9 +358,11 @@ class Simulation:
         except Exception as error:
             raise Broken("no part stops", f"{one.name} #{one.number}: {type(error).__name__}: {error}") from error
 
-    def _tell(self, line: object) -> None:
+    def _tell(self, line: Callable[[], str]) -> None:
         if self._trace is not None:
-            self._trace.append(f"{self._move:6} {line()}")  # type: ignore[operator]
+            self._trace.append(f"{self._move:6} {line()}")
 
 
-__all__ = ["JOURNAL", "Broken", "Simulation", "Topic", "simulate"]
+def told_mix(seed: int) -> str:
+    """A seed's mix as a line."""
+    return Mix.drawn(Random(f"mix {seed}")).told()
