@@ -32,6 +32,8 @@ from services.workers.settings import settle
 ALL = (SEQUENCER, CLEARING, PRICER, FUND, LIQUIDATOR)
 ANSWERING = frozenset({Role.PRICER, Role.DESK, Role.FUND})
 """roles of the sources that the workers themselves speak as"""
+PATIENCE = 90.0
+"""seconds after which something counts as not coming; a busy machine takes long to start a process"""
 ROOT = Path(__file__).parents[1]
 
 
@@ -215,7 +217,7 @@ class System:
         self._entries += [record.value or b"" for record in fresh]
         return entries_once(self._entries)
 
-    def wait_until_journal_has(self, count: int, timeout: float = 30.0) -> list[bytes]:
+    def wait_until_journal_has(self, count: int, timeout: float = PATIENCE) -> list[bytes]:
         """Until so many entries, repeats not counted, are in the journal."""
         deadline = time.monotonic() + timeout
         while len(there := self.journal(0.2)) < count:
@@ -225,7 +227,7 @@ class System:
 
     def drive(
         self, told: Reference, *, before: Callable[[int], None] | None = None, until: int | None = None,
-        timeout: float = 30.0,
+        timeout: float = PATIENCE,
     ) -> None:  # fmt: skip
         """Lockstep: append each entry of the reference that is not the workers' own when the journal has all before it,
         from where the journal stands. `before(i)` is called before entry i is due."""
@@ -240,13 +242,17 @@ class System:
                 self.append(told.entries[i])
         assert self.wait_until_journal_has(end, timeout)[:end] == told.entries[:end]
 
+    def publish(self, records: Sequence[Record]) -> None:
+        """Write records of any topic, as a part would or should not."""
+        self._publisher.publish(records)
+
     # What the workers wrote.
 
     def read(self, name: str, partition: int = 0) -> list[Stored]:
         """All records of a topic's partition."""
         return read_topic(self.address, self.topic(name), partition)
 
-    def outcomes(self, shard: int, count: int, timeout: float = 30.0) -> list[bytes]:
+    def outcomes(self, shard: int, count: int, timeout: float = PATIENCE) -> list[bytes]:
         """A shard's outcomes without repeats, as soon as there are so many."""
         deadline = time.monotonic() + timeout
         while len(there := deduplicated(self.read(OUTCOMES, shard))) < count:
@@ -255,7 +261,7 @@ class System:
             time.sleep(0.05)
         return list(there.values())
 
-    def check(self, told: Reference, timeout: float = 30.0) -> None:
+    def check(self, told: Reference, timeout: float = PATIENCE) -> None:
         """The journal and all outcomes, repeats dropped, are the reference's to the byte, and every repeat in every
         topic is equal to what it repeats."""
         assert self.journal() == told.entries
@@ -276,7 +282,7 @@ class System:
 # Reading.
 
 
-def wait_until(true: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
+def wait_until(true: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
     """Until a condition holds."""
     deadline = time.monotonic() + timeout
     while not true():

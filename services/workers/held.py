@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from services.processors.records import Place, Processor, Record, Snapshot, Write
 from services.workers.intray import Intray
 from services.workers.measures import Measures
+from services.workers.output import WriteFailed
 
 Answer = TypeVar("Answer")
 
@@ -103,11 +105,6 @@ class Held:
             if self._keeping is not None:
                 self._keeping.cancel()
 
-    async def settled(self) -> None:
-        """Until everything written so far is acknowledged."""
-        if self._on_the_way:
-            await asyncio.wait(set(self._on_the_way))
-
     async def _work(self) -> None:
         records: list[Record] = []
         while True:
@@ -124,13 +121,17 @@ class Held:
         await self._write(folded.writes[done:])
 
     async def _write(self, writes: Sequence[Write]) -> None:
-        for future in await self._send(writes):
+        for write, future in zip(writes, await self._send(writes), strict=True):
             self._on_the_way.add(future)
-            future.add_done_callback(self._acknowledged)
+            future.add_done_callback(partial(self._acknowledged, write))
 
-    def _acknowledged(self, future: asyncio.Future[Any]) -> None:
+    def _acknowledged(self, write: Write, future: asyncio.Future[Any]) -> None:
         self._on_the_way.discard(future)
-        if not future.cancelled() and (error := future.exception()) is not None and not self._failed.done():
+        if not future.cancelled() and (error := future.exception()) is not None:
+            self._fail(WriteFailed(write, error))
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._failed.done():
             self._failed.set_exception(error)
 
     async def _snapshot(self, snapshot: Snapshot) -> None:
@@ -142,9 +143,11 @@ class Held:
 
     async def _kept(self, snapshot: Snapshot, before: set[asyncio.Future[Any]]) -> None:
         if before:
-            await asyncio.gather(*before)
+            await asyncio.wait(before)
+        if any(future.cancelled() or future.exception() for future in before):
+            return  # the worker is about to end for that
         await asyncio.get_running_loop().run_in_executor(None, self._keep, snapshot)
 
     def _kept_or_not(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None and not self._failed.done():
-            self._failed.set_exception(error)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -80,7 +81,7 @@ class Worker:
         self._url = ""
         self._store = SnapshotStore(where.snapshots)
         self._output = Output(where.address, where.prefix, linger_ms=where.linger_ms)
-        self._pool = ThreadPoolExecutor(thread_name_prefix="fold")
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "fold")
         self._held: dict[int, Held] = {}
         self._tasks: dict[int, list[asyncio.Task[None]]] = {}
         self._listening: dict[int, Listening] = {}

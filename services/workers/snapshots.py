@@ -1,22 +1,19 @@
-"""Snapshots of the running parts: a directory that every worker reads; files are whole, and their hash is checked."""
+"""Snapshots of the running parts: a directory that every worker reads, of whole files that their parts have sealed."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
 from ledger.snapshot import SnapshotBroken
 from services.processors.records import Snapshot
-from services.snapshots import keep, write_whole
+from services.snapshots import keep
 
 KEPT: Final = 3
 """snapshots of a part that are kept"""
 
 _SUFFIX: Final = ".snapshot"
-_MAGIC: Final = b"novate kept 1\n"
-_DIGEST: Final = hashlib.sha256().digest_size
 
 Made = TypeVar("Made")
 
@@ -34,23 +31,18 @@ class SnapshotStore:
 
     def keep(self, part: str, shard: int, snapshot: Snapshot) -> None:
         """Write a snapshot and delete those before the last KEPT. Raises OSError; what was there stays then."""
-        digest = hashlib.sha256(snapshot.data).digest()
-        path = self._directory / f"{part}-{shard:03d}-{snapshot.n:012d}{_SUFFIX}"
-        data = b"".join((_MAGIC, digest, snapshot.data))
-        if path.exists():
-            keep(path, data)
-        else:
-            write_whole(path, data)
+        keep(self._directory / f"{part}-{shard:03d}-{snapshot.n:012d}{_SUFFIX}", snapshot.data)
         for old in list(self._paths(part, shard))[KEPT:]:
             old.unlink(missing_ok=True)
 
     def restored(self, part: str, shard: int, make: Callable[[bytes | None], Made]) -> tuple[Made, list[str]]:
         """What `make` makes of the last snapshot that is whole, or of None where there is none; and what was wrong with
-        the ones passed over. `make` may raise SnapshotBroken."""
+        the ones passed over. `make` raises SnapshotBroken on bytes that are not what its part gave: the seal is the
+        part's, so that its hash is made and checked once."""
         passed: list[str] = []
         for path in self._paths(part, shard):
             try:
-                return make(_opened(path.read_bytes())), passed
+                return make(path.read_bytes()), passed
             except FileNotFoundError:  # another worker has just deleted it
                 continue
             except SnapshotBroken as error:
@@ -60,11 +52,3 @@ class SnapshotStore:
     def _paths(self, part: str, shard: int) -> Iterator[Path]:
         """The last first."""
         yield from sorted(self._directory.glob(f"{part}-{shard:03d}-*{_SUFFIX}"), reverse=True)
-
-
-def _opened(data: bytes) -> bytes:
-    start = len(_MAGIC) + _DIGEST
-    body = data[start:]
-    if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(body).digest() != data[len(_MAGIC) : start]:
-        raise SnapshotBroken("its bytes are not those that were written")
-    return body

@@ -1,6 +1,7 @@
 """The workers on a real broker write what the embedded run writes, whoever of them is killed, paused or stopped."""
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -24,8 +25,8 @@ def test_five_parts_in_lockstep_write_what_the_embedded_run_wrote(
         system.check(told)
 
 
-TAKEOVER = 3.0
-"""seconds from a kill until the shard moves on"""
+TAKEOVER = 6.0
+"""seconds from a worker's end until its shards move on: twice the goal, which bench/system.py measures"""
 
 
 def test_killed_paused_and_stopped_workers_lose_nothing(tmp_path: Path, broker: Broker, prefix: str) -> None:
@@ -53,7 +54,7 @@ def test_killed_paused_and_stopped_workers_lose_nothing(tmp_path: Path, broker: 
         system.drive(told, until=150)
 
         # Stopped: it leaves at once, so the shards move on sooner than after a kill.
-        took = _seconds_to_move_on(system, told, third.shards(), lambda: print("stop", third.stop()))
+        took = _seconds_to_move_on(system, told, third.shards(), third.stop)
         print(f"moved on {seconds:.2f} s after a kill, {took:.2f} s after a stop")
         assert seconds < TAKEOVER
         assert took < TAKEOVER
@@ -66,13 +67,12 @@ def test_killed_paused_and_stopped_workers_lose_nothing(tmp_path: Path, broker: 
         system.check(told)
 
 
-def _seconds_to_move_on(system: System, told: Reference, shards: list[int], end: object) -> float:
+def _seconds_to_move_on(system: System, told: Reference, shards: list[int], end: Callable[[], object]) -> float:
     """From the end of a worker until each of its shards has outcomes of an entry that was appended after it."""
     at = len(system.journal())
     before = {shard: len(deduplicated(system.read(OUTCOMES, shard))) for shard in shards}
-    assert callable(end)
-    end()
     begun = time.monotonic()
+    end()
     system.drive(told, until=at + 1)
     readers = {shard: PartitionReader(system.address, system.topic(OUTCOMES), shard) for shard in shards}
     for shard, reader in readers.items():
