@@ -32,6 +32,7 @@ from schemas.sbe import document
 from schemas.units import format_time, parse_time
 from schemas.wire import EntryHeader, WireError, decode, messages_of
 from services.auditor import Verdict, audit
+from services.cli_system import system_app
 from services.explain import explained, owner, standing, summary
 from services.figures import figures
 from services.heads import HeadDiffers
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 journal_app = typer.Typer(no_args_is_help=True, help="Read the journal.")
 app.add_typer(journal_app, name="journal")
+app.add_typer(system_app)
 
 Directory = Annotated[Path, typer.Argument(help="A run's directory", metavar="DIR")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]

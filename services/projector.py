@@ -6,7 +6,6 @@ own place.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -34,6 +33,7 @@ from schemas.wire import EntryHeader, OutcomeHeader, WireError, decode
 from services.lockstep import JOURNAL, OUTCOME_LOG, Settings
 from services.processors.records import Place as Partition
 from services.processors.records import Record, Snapshot, Topic, Write
+from services.processors.sealing import sealed, unsealed
 
 URL: Final = "DATABASE_URL"
 """the environment's variable that says where the store is, and as whom to write there"""
@@ -44,6 +44,7 @@ BATCH: Final = 4 << 20
 KEEP_EVERY: Final = 64
 """transactions between two snapshots of where to read on"""
 
+_MAGIC: Final = b"novate projector 1\n"
 _FIRST_WAIT: Final = 0.05
 _LONGEST_WAIT: Final = 1.0
 _LOOK: Final = 0.02
@@ -204,7 +205,7 @@ class Projecting:
         place = feeding.begin()
         self._offsets = dict.fromkeys((FACTS_SHARD, *range(settings.shards)), 0)
         if snapshot is not None:
-            told = json.loads(snapshot)
+            told, _ = unsealed(_MAGIC, snapshot)
             if any(n > _of(place, int(stream)) for stream, n in told["place"].items()):
                 raise SnapshotBroken("the store is further back: it was restored or emptied since")
             self._offsets |= {int(stream): offset for stream, offset in told["offsets"].items()}
@@ -244,7 +245,7 @@ class Projecting:
         place = self._feeding.place
         told = {str(FACTS_SHARD): place.facts} | {str(shard): n for shard, n in place.shards.items()}
         data = {"place": told, "offsets": self._offsets | self._feeding.offsets()}
-        return Snapshot(max(told.values()), json.dumps(data).encode())
+        return Snapshot(max(told.values()), sealed(_MAGIC, data))
 
     def _write(self) -> None:
         self._new = False
