@@ -80,7 +80,7 @@ def _body(state: State, *, with_n: bool) -> bytes:
         "mark": state.mark,
         "answered": state.answered,
         "market": state.market_number,
-        "facts": _facts(state.facts),
+        "facts": facts_told(state.facts),
         "orders": [
             [a, n, o.instrument, o.quantity, o.price]
             for a, book in sorted(state.orders.items())
@@ -142,7 +142,8 @@ def _merged(markets: dict[int, list[Run]]) -> list[list[Any]]:
     return out
 
 
-def _facts(f: Facts) -> dict[str, Any]:
+def facts_told(f: Facts) -> dict[str, Any]:
+    """The facts in their canonical form, for JSON."""
     return {
         "assets": [_row(x) for _, x in sorted(f.assets.items())],
         "underlyings": [_row(x) for _, x in sorted(f.underlyings.items())],

@@ -13,8 +13,10 @@ from ledger.journal import JournalBroken
 from ledger.journal.outcomes import OutcomesBroken
 from ledger.snapshot import dump
 from ledger.trades import InvariantBroken
+from ledger.wholebooks import whole_books
 from services.heads import Head, read_heads
 from services.lockstep import Clearing
+from services.resharding import Proof, ProofBroken
 from services.snapshots import snapshot_name
 from services.sources import Difference, Source, opened
 
@@ -113,6 +115,7 @@ def _compare(
     every = clearing.settings.snapshot_every if source.keeps_snapshots else 0
     stored = [source.outcomes(shard) for shard in range(clearing.settings.shards)]
     due: set[tuple[int, int]] = set()
+    proof = _proof(source)
     end = source.end()
     for offset, data in source.entries():
         before = [state.n for state in clearing.states]
@@ -124,6 +127,8 @@ def _compare(
                 kept = source.snapshot(part.shard, part.n)
                 _same_snapshot(kept, dump(clearing.states[part.shard]), part.n, part.shard)
                 counts.snapshots += 1
+        if proof is not None and clearing.sequence.n in (proof.mark, proof.end):
+            _same_books(proof, clearing)
         counts.entries += 1
         if head := published.get(counts.entries):
             _same_head(head, clearing.head(), counts.covered)
@@ -148,6 +153,24 @@ def _compare(
             f"a published head covers {max(published)} entries, the journal has {counts.entries}",
             part="journal",
             offset=counts.entries,
+        )
+
+
+def _proof(source: Source) -> Proof | None:
+    try:
+        return Proof.read(source.folder) if source.folder is not None else None
+    except ProofBroken as error:
+        raise Difference(str(error), part="resharding", n=0) from None
+
+
+def _same_books(proof: Proof, clearing: Clearing) -> None:
+    n = clearing.sequence.n
+    digest = whole_books(clearing.states).digest()
+    if digest != (proof.books_at_end if n == proof.end else proof.books_at_mark):
+        raise Difference(
+            f"after entry {n} the books are not those that were proved when the shards were changed",
+            part="resharding",
+            n=n,
         )
 
 
