@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -153,9 +154,13 @@ def up_command(
 
 
 def _log(write: Callable[[str], object], line: str) -> None:
+    """Everything into the log; what the demonstration says, and which process died, to the user too."""
     write(line + "\n")
-    if '"process": "demo"' in line or '"process": "supervisor"' in line:
-        typer.echo(line, err=True)
+    told = json.loads(line)
+    if told["process"] == "demo":
+        typer.echo(told["message"])
+    elif told["process"] == "supervisor":
+        typer.echo(f"{told['child']}: {told['message']}", err=True)
 
 
 def _topics_ready(tree: Supervisor, kafka: str, prefix: str, settings: Settings) -> bool:
@@ -205,8 +210,6 @@ def demo_command(
             demo.overheard(listener, typer.echo)
             sent = demo.demonstrate(client, entries, speed, typer.echo, goes_on)
         typer.echo(f"{sent} entries sent; the demonstration is over")
-        while goes_on() and os.getppid() != 1 and not sys.stdout.isatty():
-            signal.pause()  # under `novate up` it is not to be started again
 
 
 @system_app.command("gateway")

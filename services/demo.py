@@ -6,17 +6,17 @@ system's journal comes to be the run's.
 
 from __future__ import annotations
 
-import json
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ledger.journal.sqlite import SqliteReader
 from schemas.events import EVENTS, OraclePrice
+from schemas.limits import MICRO
 from schemas.sources import SOURCES_PER_ROLE, Role
 from schemas.units import format_time
 from schemas.wire import EntryHeader, decode
@@ -32,6 +32,8 @@ TOLD: Final = ("RungChanged", "AuctionOpened", "AuctionClosed", "DeficitFound", 
 """kinds of notices that are printed"""
 
 _ANSWERING: Final = frozenset({Role.PRICER, Role.DESK, Role.FUND})
+_WELL: Final = frozenset({"healthy", "reduce_only"})
+_PLACES: Final = frozenset({"index", "part", "side"})
 _LOOK: Final = 0.01
 _PATIENCE: Final = 60.0
 
@@ -109,8 +111,8 @@ def overheard(client: Client, say: Callable[[str], None]) -> threading.Thread:
     def listen() -> None:
         try:
             for heard in client.notices(0, kinds=TOLD):
-                for notice in heard.notices:
-                    say(f"  n {heard.n}: {_line(notice)}")
+                for line in filter(None, map(_line, heard.notices)):
+                    say(f"  n {heard.n}: {line}")
         except (GatewayRefused, GatewayUnreachable) as error:
             say(f"no more notices: {error}")
 
@@ -119,6 +121,12 @@ def overheard(client: Client, say: Callable[[str], None]) -> threading.Thread:
     return thread
 
 
-def _line(notice: dict[str, Any]) -> str:
-    told: Iterator[str] = (f"{name} {value}" for name, value in notice.items() if name not in ("type", "index"))
-    return f"{notice.get('type', json.dumps(notice))}: {', '.join(told)}"
+def _line(told: dict[str, Any]) -> str | None:
+    """A notice in words; None where it is nothing to look at."""
+    if told["type"] != "RungChanged":
+        return ", ".join(f"{name} {value}" for name, value in told.items() if name not in _PLACES)
+    if {told["before"], told["after"]} <= _WELL:
+        return None
+    equity, maintenance = (f"{int(told[name]) / MICRO:,.2f}" for name in ("equity", "maintenance"))
+    where = f"{told['before']} -> {told['after']}"
+    return f"account {told['account']} {where}, equity {equity}, maintenance {maintenance}"

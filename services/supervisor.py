@@ -37,13 +37,15 @@ _STEP: Final = 0.2
 
 class Child(NamedTuple):
     """A process of the tree. `orphaned` is the signal that it gets when the supervisor itself is killed: SIGKILL, but
-    SIGTERM for one that has children of its own to end. Those with a higher `rank` are stopped first."""
+    SIGTERM for one that has children of its own to end. Those with a higher `rank` are stopped first. One that runs
+    `once` is not started again when it ends with status 0."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = {}
     orphaned: signal.Signals = signal.SIGKILL
     rank: int = 1
+    once: bool = False
 
 
 class ChildRefused(Exception):  # noqa: N818 - named for what is found
@@ -174,6 +176,8 @@ class Supervisor:
         if running.process is not None and (code := running.process.poll()) is not None:
             self._buried(running)
             if self._stopping:
+                return
+            if code == 0 and running.child.once:
                 return
             if code == REFUSED:
                 raise ChildRefused(running.child.name, running.said or f"ended with status {code}")

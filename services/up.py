@@ -129,7 +129,8 @@ def own_broker(directory: Path, port: int) -> Child:
 
 def demonstration(url: str, directory: Path, speed: float) -> Child:
     """The exchange that sends the demonstration's events."""
-    return Child("demo", _novate("demo", url, "--out", str(directory), "--speed", str(speed)), rank=_DEMO)
+    command = _novate("demo", url, "--out", str(directory), "--speed", str(speed))
+    return Child("demo", command, rank=_DEMO, once=True)
 
 
 def topics_made(kafka: str, prefix: str, settings: Settings) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +70,18 @@ def test_one_that_dies_at_once_is_tried_ever_more_slowly() -> None:
         assert tree.wait_for(lambda: tree.restarts()["one"] == 3, WITHIN)
     waits = [line.rsplit("starts again in ")[1].split()[0] for line in said if "starts again" in line]
     assert [float(one) for one in waits[:3]] == [0.1, 0.2, 0.4]
+
+
+def test_one_that_runs_once_is_not_started_again_unless_it_failed() -> None:
+    counts = "import pathlib, sys; p = pathlib.Path(sys.argv[1]); p.write_text(p.read_text() + 'x'); "
+    counts += "raise SystemExit(p.read_text() == 'x')"
+    with (
+        tempfile.NamedTemporaryFile("r") as file,
+        supervised(Child("one", (sys.executable, "-c", counts, file.name), once=True)) as tree,
+    ):
+        assert tree.wait_for(lambda: tree.restarts()["one"] == 1 and tree.process_id("one") is None, WITHIN)
+        assert not tree.wait_for(lambda: tree.restarts()["one"] > 1, 0.5)
+        assert file.read() == "xx"
 
 
 def test_one_that_a_person_must_help_ends_the_tree() -> None:
