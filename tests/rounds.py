@@ -246,6 +246,7 @@ class Crew:
     system: System
     running: dict[str, Process] = field(default_factory=dict)
     deaths: Counter[str] = field(default_factory=Counter)
+    starts: int = 0
     missed: Counter[str] = field(default_factory=Counter)
     """points of dying that were not come to in time"""
     away: set[str] = field(default_factory=set)
@@ -254,7 +255,8 @@ class Crew:
     def start(self, name: str, *dying: str) -> None:
         """Start a worker; `dying`: the point and the count at which it kills itself."""
         system = self.system
-        log_path = system.directory / f"{name}-{len(system.processes)}.log"
+        self.starts += 1
+        log_path = system.directory / f"{self.starts:03}-{name}.log"
         program = (str(ROOT / "tests" / "dying.py"), *dying) if dying else ("-m", "services.workers")
         command = (sys.executable, *program, WORKERS[name], "--kafka", system.address, "--prefix", system.prefix,
                    "--snapshots", str(system.snapshots))  # fmt: skip
@@ -288,7 +290,7 @@ class Crew:
 
 
 def _last_words(process: Process) -> str:
-    named = [line["error"] for line in process.log() if "error" in line]
+    named = [f"{line['error']}: {line.get('what')}" for line in process.log() if "error" in line]
     return f"{process.part}: {named[-1] if named else f'code {process.popen.poll()}'}"
 
 
