@@ -31,7 +31,8 @@ from services.processors.records import Place, Snapshot, Topic
 COURSES: Final = 24
 """how many there are; a process runs each once for each number of shards that it needs"""
 SHARDS: Final = (1, 2, 4)
-SNAPSHOT_EVERY: Final = 6
+SNAPSHOT_EVERY: Final = (2, 3, 6)
+"""numbered entries between two snapshots: often, so that what one holds in the middle of something is tried"""
 ACCOUNTS: Final = 32
 SPOT, PERP, PERP_ETH, CALL = 1, 3, 4, 8
 _LISTED: Final = {SPOT, PERP, PERP_ETH, CALL}
@@ -79,7 +80,7 @@ def entries_of(size: int) -> Iterator[None]:
 @cache
 def course(number: int, shards: int) -> Course:
     """Course `number` over so many shards. Pure: the same numbers give the same bytes."""
-    settings = Settings(shards=shards, accounts=ACCOUNTS, snapshot_every=SNAPSHOT_EVERY)
+    settings = Settings(shards=shards, accounts=ACCOUNTS, snapshot_every=SNAPSHOT_EVERY[number % 3])
     size = PIECES if number % 4 == 3 else WHOLE
     with entries_of(size):
         run = _Run(settings, Random(number))

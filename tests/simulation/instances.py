@@ -38,18 +38,17 @@ def makings(settings: Settings) -> dict[str, Making]:
 
 @dataclass
 class Store:
-    """The snapshots kept of each part, by n. `damaged` are those that are no longer what was kept."""
+    """The snapshots kept of each part, by n. `whole`: every one that a part gave, by which damage can be told."""
 
     kept: dict[str, dict[int, bytes]] = field(default_factory=dict)
-    damaged: set[tuple[str, int]] = field(default_factory=set)
+    whole: dict[str, set[bytes]] = field(default_factory=dict)
 
     def keep(self, part: str, snapshot: Snapshot) -> None:
         mine = self.kept.setdefault(part, {})
         mine[snapshot.n] = snapshot.data
-        self.damaged.discard((part, snapshot.n))
+        self.whole.setdefault(part, set()).add(snapshot.data)
         for n in sorted(mine)[:-KEPT]:
             del mine[n]
-            self.damaged.discard((part, n))
 
     def damage(self, draw: Random) -> str | None:
         """Flip a bit of a kept snapshot, cut it, or put another part's in its place; returns whose it was."""
@@ -70,7 +69,6 @@ class Store:
         if bytes(data) == self.kept[part][n]:
             return None
         self.kept[part][n] = bytes(data)
-        self.damaged.add((part, n))
         return f"{part} {n}"
 
 
@@ -92,7 +90,7 @@ def restored(store: Store, part: str, make: Making, draw: Random, forget: float)
         except SnapshotBroken:
             refused += 1
             continue
-        if (part, n) in store.damaged:
+        if store.kept[part][n] not in store.whole[part]:
             raise DamageTaken(f"{part}, the snapshot of n {n}")
         return made, f"from its snapshot of n {n}, {refused} refused"
     return make(None), f"from nothing, {refused} refused"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from random import Random
 
 from simulation.course import COURSES, SHARDS
@@ -55,6 +55,7 @@ class Mix:
         """The mix of a seed."""
         lockstep = draw.random() < 0.35
         rates = {name: draw.choice((0.0, 0.002, 0.006, 0.02)) * (draw.random() < 0.75) for name in FAULTS}
+        rates["crash"] *= 2
         if lockstep:
             rates["stranger"] = 0.0
         return Mix(
@@ -68,6 +69,10 @@ class Mix:
             uneven=draw.random() < 0.5,
             rates=rates,
         )
+
+    def only(self, *faults: str) -> Mix:
+        """The same world with these faults alone, and many of them; instances go on from their snapshots."""
+        return replace(self, steps=1_500, forget=0.0, batch=1, rates={name: 0.04 * (name in faults) for name in FAULTS})
 
     def told(self) -> str:
         """The mix as a line."""

@@ -26,12 +26,15 @@ ROUNDS = 1_500
 LOOSE = 0.3
 
 
-def simulate(seed: int, *, trace: list[str] | None = None, most_faults: int | None = None) -> Counter[str]:
+def simulate(
+    seed: int, *, trace: list[str] | None = None, most_faults: int | None = None, only: tuple[str, ...] = ()
+) -> Counter[str]:
     """Run one seed; returns how often each fault happened. Raises Broken where a rule does not hold.
 
-    `trace` is given a line for each fault and each restart; `most_faults`: no faults after so many.
+    `trace` is given a line for each fault and each restart; `most_faults`: no faults after so many; `only`: these
+    kinds of faults instead of the seed's own mix.
     """
-    run = Simulation(seed, trace, most_faults)
+    run = Simulation(seed, trace, most_faults, only)
     with entries_of(run.course.entry_bytes):
         run.disturb()
         run.settle()
@@ -42,8 +45,11 @@ def simulate(seed: int, *, trace: list[str] | None = None, most_faults: int | No
 class Simulation:
     """One seed's world. `counts` says what happened in it."""
 
-    def __init__(self, seed: int, trace: list[str] | None = None, most_faults: int | None = None) -> None:
-        self.mix = Mix.drawn(Random(f"mix {seed}"))
+    def __init__(
+        self, seed: int, trace: list[str] | None = None, most_faults: int | None = None, only: tuple[str, ...] = ()
+    ) -> None:
+        drawn = Mix.drawn(Random(f"mix {seed}"))
+        self.mix = drawn.only(*only) if only else drawn
         self.course: Course = course(self.mix.course, self.mix.shards)
         self.topics = Topics(self.course.begun)
         self.store = Store()
@@ -61,6 +67,7 @@ class Simulation:
         self._faulty = True
         self._instances: list[Instance] = []
         self._number = 0
+        self._last: Instance | None = None
         self.clients = self._clients()
         self._speeds: dict[object, float] = {}
         for part in self._making:
@@ -140,6 +147,7 @@ class Simulation:
         one = self._draw.choices(self._movers, cum_weights=self._cumulated)[0]
         if isinstance(one, Client):
             return self._client(one)
+        self._last = one
         return self._instance(one)
 
     def _instance(self, one: Instance) -> bool:
@@ -236,6 +244,8 @@ class Simulation:
         draw = self._fate
         told: str | None = ""
         one = draw.choice(self._instances) if self._instances else None
+        if self._last in self._instances and draw.random() < 0.5:
+            one = self._last  # right after a move of its own
         client = draw.choice(self.clients)
         match name:
             case "crash":

@@ -1,0 +1,258 @@
+"""Whole topologies under seeded faults. Every rule holds; and where the code is broken on purpose, some rule does not."""
+
+from collections import deque
+from collections.abc import Callable
+from random import SystemRandom
+from typing import Any
+
+import pytest
+from simulation.__main__ import REPLAY, many
+from simulation.course import COURSES, SHARDS, course
+from simulation.instances import Instance
+from simulation.mix import FAULTS
+from simulation.rules import Broken
+from simulation.simulator import simulate
+
+from ledger import notices
+from ledger.sequence import ShardEntry, ShardIntake
+from schemas.kinds import Rung
+from schemas.outcomes import OUTCOMES, AuctionOpened, DeficitCovered, DeleveragingCandidate, RungChanged
+from schemas.wire import OutcomeHeader, decode
+from services.processors import clearing, deciders, intake, sealing
+from services.processors.follower import Follower
+from services.processors.intake import Intake
+from services.processors.sequencer import Sequencer
+from services.processors.service import Service
+
+FEW = 100
+"""seeds of the ordinary suite"""
+SECONDS = 100.0
+"""how long the long run takes"""
+SOON = 120
+"""within so many seeds a broken rule must show"""
+
+
+def _replays(failed: dict[int, Broken]) -> str:
+    return "\n".join(f"{found}\n    {REPLAY.format(seed=seed)}" for seed, found in failed.items())
+
+
+def test_every_rule_holds_under_every_fault() -> None:
+    counts, failed, _ = many(0, FEW, 1e9)
+    assert not failed, _replays(failed)
+    assert {name for name in FAULTS if counts[name] < FEW / 20} == set(), counts
+
+
+def test_a_seed_says_the_same_again() -> None:
+    one: list[str] = []
+    again: list[str] = []
+    assert simulate(7, trace=one) == simulate(7, trace=again)
+    assert one == again
+
+
+@pytest.mark.slow
+def test_every_rule_holds_for_many_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    first = SystemRandom().randrange(10**9)
+    counts, failed, ran = many(first, 10**6, SECONDS)
+    with capsys.disabled():
+        print(f"\n{ran} seeds from {first} on in {SECONDS:.0f} s: {dict(sorted(counts.items()))}")
+    assert not failed, _replays(failed)
+
+
+def test_the_courses_hold_what_clearing_is_for() -> None:
+    """Accounts are liquidated, auctioned, deleveraged and paid for by the fund, in some course or other."""
+    found: set[type[Any]] = set()
+    worst = 0
+    for number in range(COURSES):
+        for outcomes in (data for shard in course(number, 2).outcomes for data in shard):
+            for run in decode(outcomes, OutcomeHeader, OUTCOMES).runs:
+                found.add(run.message.cls)
+                if run.message.cls is RungChanged:
+                    worst = max(worst, int(run.rows["after"].max()))
+    assert {AuctionOpened, DeficitCovered, DeleveragingCandidate} <= found
+    assert worst > Rung.HEALTHY
+
+
+# --- what is broken on purpose must be found --------------------------------------------------------------------------
+
+Patch = pytest.MonkeyPatch
+
+
+def _released_early(patch: Patch) -> None:
+    """A follower gives an entry out when one of its shards has answered."""
+    concerned = Follower._concerned
+
+    def answered(self: Any, entry: ShardEntry) -> list[int]:
+        every = concerned(self, entry)
+        return [shard for shard in every if entry.n in self._notices[shard]] or every
+
+    patch.setattr(Follower, "_concerned", answered)
+
+
+def _kept_early(patch: Patch) -> None:
+    """A snapshot is kept before what was written before it is acknowledged."""
+    patch.setattr(Instance, "keepable", property(lambda self: bool(self.due)))
+
+
+def _repeats_folded(patch: Patch) -> None:
+    """A part that came before is folded again."""
+
+    def taken(held: ShardIntake, entry: ShardEntry) -> bool:
+        if entry.n > held.last + 1 and entry.previous > held.last:
+            raise intake.MissingPredecessor(held.shard, held.last, entry.previous)
+        held.last = max(held.last, entry.n)
+        return True
+
+    patch.setattr(intake, "taken", taken)
+
+
+def _holes_passed_over(patch: Patch) -> None:
+    """A part is folded although its predecessor is missing."""
+
+    def taken(held: ShardIntake, entry: ShardEntry) -> bool:
+        new, held.last = entry.n > held.last, max(held.last, entry.n)
+        return new
+
+    patch.setattr(intake, "taken", taken)
+
+
+def _place_too_far(patch: Patch) -> None:
+    """A shard reads on after what waits for its predecessor, not from it."""
+    patch.setattr(Intake, "place", property(lambda self: self._next))
+
+
+def _facts_place_too_far(patch: Patch) -> None:
+    """A follower remembers, for all that a record set free, that record's offset."""
+    arrived = Intake.arrived
+
+    def late(self: Intake, offset: int, value: bytes) -> list[tuple[int, ShardEntry]]:
+        return [(offset, entry) for _, entry in arrived(self, offset, value)]
+
+    patch.setattr(Intake, "arrived", late)
+
+
+def _decided_again(patch: Patch) -> None:
+    """A service sends what it decided although the journal shows it, under the next number."""
+    hear = Service._hear
+
+    def forgetful(self: Any, told: Any) -> None:
+        mine = told.source == self._decider.source
+        before = deque(self._decided)
+        hear(self, told)
+        if mine and not before and self._seen > 1:
+            self._seen -= 1
+
+    patch.setattr(Service, "_hear", forgetful)
+
+
+def _numbered_otherwise(patch: Patch) -> None:
+    """A sequencer begun again gives other numbers."""
+    restore = Sequencer._restore
+
+    def wrong(self: Any, data: bytes) -> None:
+        restore(self, data)
+        self._sequence.n += 1
+
+    patch.setattr(Sequencer, "_restore", wrong)
+
+
+def _sent_forgotten(patch: Patch) -> None:
+    """A sequencer begun again does not know what was sent to the shards before."""
+    restore = Sequencer._restore
+
+    def wrong(self: Any, data: bytes) -> None:
+        restore(self, data)
+        self._splitting.sent = [0] * len(self._splitting.sent)
+
+    patch.setattr(Sequencer, "_restore", wrong)
+
+
+def _seal_unread(patch: Patch) -> None:
+    """Nobody compares the hash of a snapshot's beginning."""
+
+    class Blind:
+        @staticmethod
+        def sha256(_data: bytes = b"") -> Any:
+            class Any32:
+                digest_size = 32
+
+                @staticmethod
+                def digest() -> Any:
+                    class Equal(bytes):
+                        def __ne__(self, _other: object) -> bool:
+                            return False
+
+                    return Equal(32)
+
+            return Any32
+
+    patch.setattr(sealing, "hashlib", Blind)
+
+
+def _silent_when_nothing_happened(patch: Patch) -> None:
+    """A shard that has nothing to tell says nothing, though it is waited for."""
+    patch.setattr(clearing, "notice_of", lambda outcomes, awaited: notices.notice_of(outcomes, awaited=False))
+
+
+def _begun_market_trusted(patch: Patch) -> None:
+    """A pricer begun again marks with the market that it finds begun, whole or not."""
+    patch.setattr(deciders, "_left", lambda runs, there, closed: [])
+
+
+def _never_again(patch: Patch) -> None:
+    """A service begun again does not send what it had decided and is not in the journal."""
+    begin = Service.__init__
+
+    def begun(self: Any, settings: Any, decider: Any, snapshot: bytes | None = None) -> None:
+        begin(self, settings, decider, snapshot)
+        self._sent = max([self._sent, *(sequence for sequence, _ in self._decided)])
+
+    patch.setattr(Service, "__init__", begun)
+
+
+def _stray_stops(patch: Patch) -> None:
+    """Another shard's part in a shard's partition stops it."""
+    arrived = Intake.arrived
+
+    def strict(self: Any, offset: int, value: bytes) -> list[tuple[int, ShardEntry]]:
+        before = self.unreadable
+        found = arrived(self, offset, value)
+        if self.unreadable > before and value[2:4] == b"\x03\x00" and len(value) > 60:
+            raise ValueError("another shard's")
+        return found
+
+    patch.setattr(Intake, "arrived", strict)
+
+
+BREAKS: tuple[tuple[Callable[[Patch], None], tuple[str, ...]], ...] = (
+    (_released_early, ()),
+    (_kept_early, ()),
+    (_repeats_folded, ()),
+    (_holes_passed_over, ()),
+    (_place_too_far, ("crash", "reorder")),
+    (_facts_place_too_far, ("crash", "reorder")),
+    (_decided_again, ()),
+    (_numbered_otherwise, ()),
+    (_sent_forgotten, ()),
+    (_seal_unread, ()),
+    (_silent_when_nothing_happened, ()),
+    (_begun_market_trusted, ("crash",)),
+    (_never_again, ("crash",)),
+    (_stray_stops, ()),
+)
+"""what is broken, and the faults by which it shows where the seeds' own mixes take too long"""
+
+
+@pytest.mark.parametrize(("broken", "faults"), BREAKS, ids=[one.__name__[1:] for one, _ in BREAKS])
+def test_what_is_broken_on_purpose_is_found(
+    broken: Callable[[Patch], None], faults: tuple[str, ...], monkeypatch: Patch
+) -> None:
+    for shards in SHARDS:
+        for number in range(COURSES):
+            course(number, shards)  # undisturbed runs are of the whole code
+    broken(monkeypatch)
+    for seed in range(SOON):
+        try:
+            simulate(seed, only=faults)
+        except Broken:
+            return
+    pytest.fail(f"{broken.__doc__} In {SOON} seeds nothing was found.")
