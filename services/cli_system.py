@@ -206,8 +206,8 @@ def demo_command(
         goes_on = _until_stopped()
         typer.echo("the demonstration's exchange is being prepared")
         entries = demo.recorded(accounts, steps=steps)
-        with closing(Client(url, key)) as client, closing(Client(url, key)) as listener:
-            demo.overheard(listener, typer.echo)
+        with closing(Client(url, key)) as client:
+            demo.overheard(Client(url, key), typer.echo)
             sent = demo.demonstrate(client, entries, speed, typer.echo, goes_on)
         typer.echo(f"{sent} entries sent; the demonstration is over")
 
@@ -228,11 +228,11 @@ def gateway_command(
     with _told():
         out.mkdir(parents=True, exist_ok=True)
         keys = ready_keys(out)
+        goes_on = _until_stopped()  # the server hands the signal on when it has ended: the core is still to be closed
         core: Core
         if kafka is None:
             core = Embedded(out, up.settings_of(out, accounts, shards))
         else:
-            goes_on = _until_stopped()
             settings = awaited(kafka, prefix, goes_on=goes_on)
             if settings is None:
                 return
