@@ -340,7 +340,7 @@ def _of(members: npt.NDArray[np.int64], member: int) -> npt.NDArray[np.intp]:
 
 def _ranges(chosen: npt.NDArray[np.int64]) -> tuple[tuple[int, int, int], ...]:
     """(first, last, shard) of neighbours that go to one shard; -1 is nobody's choice."""
-    starts = np.flatnonzero(np.diff(chosen, prepend=-1) != 0).tolist()
+    starts = np.flatnonzero(np.diff(chosen, prepend=-2) != 0).tolist()
     ends = [*starts[1:], len(chosen)]
     told = ((first, end - 1, int(chosen[first])) for first, end in zip(starts, ends, strict=True))
     return tuple(one for one in told if one[2] >= 0)
