@@ -26,6 +26,7 @@ def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 @pytest.fixture
 def topic(mortal: Broker, prefix: str) -> str:
     mortal.start()
+    mortal.resume()  # a test that failed may have left it paused
     journal = topics(prefix, 1)[0]
     make(mortal.address, [journal])
     return journal.name
@@ -104,7 +105,7 @@ def test_what_was_acknowledged_outlives_a_kill_in_mid_append(mortal: Broker, top
 
 
 def test_a_broker_that_answers_too_late_takes_nothing_more_until_opened_anew(mortal: Broker, topic: str) -> None:
-    journal = KafkaJournal(mortal.address, topic, timeout=1.5)
+    journal = KafkaJournal(mortal.address, topic, timeout=3.0)
     journal.append(b"one")
     mortal.pause()
     with pytest.raises(JournalFull, match="Timeout"):
@@ -128,14 +129,14 @@ def test_a_broker_that_answers_too_late_takes_nothing_more_until_opened_anew(mor
 
 def test_what_was_refused_is_not_written_when_the_broker_is_back(mortal: Broker, topic: str) -> None:
     """Of many records only those already handed to the connection may come, the first ones, and nothing later."""
-    publisher = KafkaPublisher(mortal.address, timeout=1.5)
+    publisher = KafkaPublisher(mortal.address, timeout=3.0)
     assert publisher.publish([Record(topic, 0, None, b"before")]) == [0]
     mortal.pause()
     records = [Record(topic, 0, b"%d" % i, bytes(900_000)) for i in range(12)]
     started = time.monotonic()
     with pytest.raises(JournalFull, match="Timeout"):
         publisher.publish(records)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 20
     mortal.resume()
     again = KafkaPublisher(mortal.address)
     again.publish([Record(topic, 0, b"after", b"")])
