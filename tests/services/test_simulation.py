@@ -1,4 +1,4 @@
-"""Whole topologies under seeded faults. Every rule holds; and where the code is broken on purpose, some rule does not."""
+"""Whole topologies under seeded faults. Every rule holds; where the code is broken on purpose, some rule does not."""
 
 from collections import deque
 from collections.abc import Callable
@@ -190,12 +190,20 @@ def _seal_unread(patch: Patch) -> None:
 
 def _silent_when_nothing_happened(patch: Patch) -> None:
     """A shard that has nothing to tell says nothing, though it is waited for."""
-    patch.setattr(clearing, "notice_of", lambda outcomes, awaited: notices.notice_of(outcomes, awaited=False))
+
+    def told(outcomes: bytes, *, awaited: bool) -> bytes | None:
+        return notices.notice_of(outcomes, awaited=False)
+
+    patch.setattr(clearing, "notice_of", told)
 
 
 def _begun_market_trusted(patch: Patch) -> None:
     """A pricer begun again marks with the market that it finds begun, whole or not."""
-    patch.setattr(deciders, "_left", lambda runs, there, closed: [])
+
+    def left(runs: Any, there: Any, *, closed: bool) -> list[Any]:
+        return []
+
+    patch.setattr(deciders, "_left", left)
 
 
 def _never_again(patch: Patch) -> None:
