@@ -1,6 +1,6 @@
-"""A worker that kills itself at a point of its work: `python tests/dying.py POINT COUNT PART ...`.
+"""A part that kills itself at a point of its work: `python tests/dying.py POINT COUNT PART ...`.
 
-The points are laid around the worker's own methods from outside, so that what runs elsewhere has no such door.
+The points are laid around the part's own methods from outside, so that what runs elsewhere has no such door.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ledger.store import projection
+from services import cli
+from services.gateway.kafka import KafkaCore
 from services.workers import __main__ as program
 from services.workers.held import Held
 from services.workers.output import Output
@@ -101,6 +104,29 @@ def after_a_snapshot(here: Callable[[], None]) -> None:
     SnapshotStore.keep = keeping  # type: ignore[method-assign]
 
 
+def unanswered(here: Callable[[], None]) -> None:
+    """Entries are in the journal, and the client has not been told."""
+    append = KafkaCore._append
+
+    async def appending(self: KafkaCore, entries: Sequence[bytes]) -> Any:
+        answer = await append(self, entries)
+        here()
+        return answer
+
+    KafkaCore._append = appending  # type: ignore[method-assign]
+
+
+def uncommitted(here: Callable[[], None]) -> None:
+    """Rows and place are with PostgreSQL, their transaction is open."""
+    move = projection._move
+
+    def moving(session: Any, place: Any) -> None:
+        move(session, place)
+        here()
+
+    projection._move = moving
+
+
 POINTS: dict[str, Callable[[Callable[[], None]], None]] = {
     "before a write": before_a_write,
     "between writes": between_writes,
@@ -109,6 +135,8 @@ POINTS: dict[str, Callable[[Callable[[], None]], None]] = {
     "before a snapshot": before_a_snapshot,
     "in a snapshot": in_a_snapshot,
     "after a snapshot": after_a_snapshot,
+    "unanswered": unanswered,
+    "uncommitted": uncommitted,
 }
 
 
@@ -124,6 +152,8 @@ def main() -> int:
 
     POINTS[point](here)
     sys.argv[1:3] = []
+    if sys.argv[1] == "gateway":
+        cli.main()
     return program.main()
 
 

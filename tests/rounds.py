@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import crash
-from workers import ANSWERING, ROOT, Process, Reference, System, role_of
+from workers import ANSWERING, ROOT, Process, Reference, System, header_of, role_of
 
 from ledger.journal import JournalFull, JournalUnreachable
 from ledger.journal.kafka import KafkaPublisher, Record
@@ -29,9 +29,15 @@ from schemas.events import EVENTS, Deposited, Mark, Trade
 from schemas.sources import Role, source
 from schemas.wire import EntryHeader, Run, decode, encode_entry, runs_of
 from services.broker import Broker
-from services.workers.parts import CLEARING, FUND, LIQUIDATOR, PRICER, SEQUENCER
+from services.client import AGAIN, GatewayRefused, GatewayUnreachable
+from services.client import Client as HttpClient
+from services.database import Database
+from services.gateway.core import Receipt
+from services.gateway.keys import Key
+from services.workers.parts import CLEARING, FUND, LIQUIDATOR, PRICER, PROJECTOR, SEQUENCER
 
 SEED = int(os.environ.get("NOVATE_FAULT_SEED", "1"))
+GATEWAY = "gateway"
 WORKERS = {
     "sequencer a": SEQUENCER,
     "sequencer b": SEQUENCER,
@@ -40,9 +46,12 @@ WORKERS = {
     "pricer": PRICER,
     "fund": FUND,
     "liquidator": LIQUIDATOR,
+    "projector": PROJECTOR,
+    "gateway": GATEWAY,
 }
 """who runs, and which part; the second of a part stands by or shares its shards"""
 BROKER = "broker"
+DATABASE = "database"
 
 
 class Fault(NamedTuple):
@@ -62,26 +71,32 @@ KILL = "kill"
 PAUSE = "pause"
 _DECK: Sequence[tuple[int, str, Sequence[str]]] = (
     # cards, how, one of whom
-    (4, KILL, ("sequencer a", "sequencer b")),
-    (5, "between writes", ("sequencer a", "sequencer b")),
+    (3, KILL, ("sequencer a", "sequencer b")),
+    (4, "between writes", ("sequencer a", "sequencer b")),
     (4, KILL, ("clearing a", "clearing b")),
-    (2, "before a write", ("clearing a", "clearing b")),
+    (1, "before a write", ("clearing a", "clearing b")),
     (2, "between writes", ("clearing a", "clearing b")),
     (2, "unacknowledged", ("clearing a", "clearing b")),
-    (2, "acknowledged", ("clearing a", "clearing b")),
-    (2, "before a snapshot", ("clearing a", "clearing b")),
+    (1, "acknowledged", ("clearing a", "clearing b")),
+    (1, "before a snapshot", ("clearing a", "clearing b")),
     (2, "in a snapshot", ("clearing a", "clearing b", "liquidator")),
-    (2, "after a snapshot", ("clearing a", "clearing b", "liquidator")),
-    (3, KILL, ("pricer",)),
-    (2, "unacknowledged", ("pricer",)),
+    (1, "after a snapshot", ("clearing a", "clearing b", "liquidator")),
+    (2, KILL, ("pricer",)),
+    (1, "unacknowledged", ("pricer",)),
     (2, KILL, ("fund",)),
-    (3, KILL, ("liquidator",)),
+    (2, KILL, ("liquidator",)),
     (2, "unacknowledged", ("liquidator",)),
-    (2, PAUSE, ("sequencer a", "sequencer b")),
+    (1, PAUSE, ("sequencer a", "sequencer b")),
     (2, PAUSE, ("clearing a", "clearing b")),
     (1, PAUSE, ("pricer", "liquidator")),
-    (5, KILL, (BROKER,)),
+    (4, KILL, (BROKER,)),
     (1, PAUSE, (BROKER,)),
+    (2, KILL, ("gateway",)),
+    (3, "unanswered", ("gateway",)),
+    (1, KILL, ("projector",)),
+    (2, "uncommitted", ("projector",)),
+    (2, KILL, (DATABASE,)),
+    (1, PAUSE, (DATABASE,)),
 )
 """50 cards"""
 
@@ -95,7 +110,7 @@ def plan(seed: int, rounds: int) -> list[Fault]:
         draw.shuffle(cards)
         for how, whom in cards:
             away = draw.uniform(2.0, 3.0) if how == PAUSE else draw.choice([0.0, draw.uniform(0, 1.0)])
-            count = draw.randrange(1, 4 if "snapshot" in how else 30)
+            count = draw.randrange(1, 4 if "snapshot" in how else 6 if whom == ("gateway",) else 30)
             played.append(Fault(draw.choice(list(whom)), how, count, draw.uniform(0.1, 0.8), away))
     return played[:rounds]
 
@@ -180,6 +195,27 @@ class ToKafka:
             self._publisher = None
 
 
+class ToGateway:
+    """Appends over HTTP, with the key that speaks for everybody; keeps the receipts."""
+
+    def __init__(self, url: str, key: Key) -> None:
+        self.receipts: list[Receipt] = []
+        self._client = HttpClient(url, key, patience=0.3)
+
+    def __call__(self, entries: Sequence[bytes]) -> None:
+        try:
+            receipts = self._client.append_many(entries)
+        except GatewayUnreachable as error:
+            raise Unanswered(str(error)) from error
+        except GatewayRefused as error:
+            if error.status not in AGAIN:
+                raise
+            raise Unanswered(str(error)) from error
+        asked = [header_of(entry) for entry in entries]
+        assert [(one.source, one.sequence) for one in receipts] == [(one["source"], one["sequence"]) for one in asked]
+        self.receipts += receipts
+
+
 class Client:
     """A thread that sends entries, a few at once, and the same ones again until they are acknowledged."""
 
@@ -244,6 +280,11 @@ class Crew:
     """
 
     system: System
+    database: Database
+    url: str
+    """the store's"""
+    port: int
+    """the gateway's"""
     running: dict[str, Process] = field(default_factory=dict)
     deaths: Counter[str] = field(default_factory=Counter)
     starts: int = 0
@@ -257,10 +298,16 @@ class Crew:
         system = self.system
         self.starts += 1
         log_path = system.directory / f"{self.starts:03}-{name}.log"
-        program = (str(ROOT / "tests" / "dying.py"), *dying) if dying else ("-m", "services.workers")
-        command = (sys.executable, *program, WORKERS[name], "--kafka", system.address, "--prefix", system.prefix,
-                   "--snapshots", str(system.snapshots))  # fmt: skip
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}
+        part = WORKERS[name]
+        where = ("--kafka", system.address, "--prefix", system.prefix)
+        if part == GATEWAY:
+            program, options = "services.cli", ("--out", str(system.directory), "--port", str(self.port))
+        else:
+            program, options = "services.workers", ("--snapshots", str(system.snapshots))
+        run = (str(ROOT / "tests" / "dying.py"), *dying) if dying else ("-m", program)
+        command = (sys.executable, *run, part, *where, *options)
+        path = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+        environment = {**os.environ, "PYTHONPATH": path, "DATABASE_URL": self.url}
         with log_path.open("wb") as log:
             popen = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                      env=environment)  # fmt: skip
@@ -301,6 +348,11 @@ def play(fault: Fault, crew: Crew, broker: Broker, tend: Callable[[], None]) -> 
         (broker.kill if fault.how == KILL else broker.pause)()
         _pass(fault.away, tend)
         (broker.start if fault.how == KILL else broker.resume)()
+        return
+    if fault.whom == DATABASE:
+        (crew.database.kill if fault.how == KILL else crew.database.pause)()
+        _pass(fault.away, tend)
+        (crew.database.start if fault.how == KILL else crew.database.resume)()
         return
     if fault.how == PAUSE:
         process = crew.running[fault.whom]

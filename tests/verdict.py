@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 
 from workers import System, header_of
 
 from ledger.journal.kafka import PartitionReader
 from ledger.notices import notice_of
-from ledger.sequence import tells
+from ledger.sequence import FACTS_SHARD, tells
 from schemas.outcomes import OUTCOMES
 from schemas.wire import OutcomeHeader, Run, WireError, decode, encode_entry
+from services.gateway.core import Receipt
 from services.lockstep import Clearing, bounded
 from services.processors.deciders import Decider, Liquidating, Paying, due
 from services.processors.records import Place, Record, Topic, number_of
@@ -35,6 +36,8 @@ class Verdict:
         self.clearing = Clearing(settings)
         self.journal: list[bytes] = []
         self.numbered: dict[tuple[int, int], bytes] = {}
+        self.places: dict[tuple[int, int], tuple[int, int]] = {}
+        """offset and n of each"""
         self.expected: defaultdict[Place, dict[int, bytes]] = defaultdict(dict)
         self.found: defaultdict[Place, list[int]] = defaultdict(list)
         self._order: defaultdict[Place, list[int]] = defaultdict(list)
@@ -102,6 +105,18 @@ class Verdict:
             key = (header["source"], header["sequence"])
             assert self.numbered.get(key) == entry, f"acknowledged and not in the journal: source, sequence {key}"
 
+    def receipts(self, given: Iterable[Receipt]) -> None:
+        """Each names the place at which its entry is; a repeat's may name none."""
+        for one in given:
+            place = self.places[one.source, one.sequence]
+            assert (one.offset, one.n) == place or (one.repeated and one.offset is None), (one, place)
+
+    def stored(self) -> dict[int, int]:
+        """How far a store is that has all of it: the last n of the facts and of each shard."""
+        there = {FACTS_SHARD: self._order[Topic.FACTS, 0]}
+        there |= {k: self._order[Topic.OUTCOMES, k] for k in range(len(self.clearing.states))}
+        return {stream: order[-1] for stream, order in there.items() if order}
+
     def _entry(self, offset: int, data: bytes) -> None:
         self.journal.append(data)
         for write in self._sequencer.take(Record(Topic.JOURNAL, 0, offset, data)):
@@ -134,6 +149,7 @@ class Verdict:
             return None
         self._last[number] = sequence
         self.numbered[number, sequence] = data
+        self.places[number, sequence] = (len(self.journal) - 1, len(self.numbered))
         return number
 
     def _decide(self, number: int, data: bytes, said: Sequence[Run]) -> None:
