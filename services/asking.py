@@ -142,7 +142,8 @@ def _preview(state: State, account: int, proposed: tuple[Proposed, ...]) -> dict
         short = micro(after.initial - after.equity)
         what = f"equity {micro(after.equity)} would be {short} below the initial margin of {micro(after.initial)}"
         return told | _refused(SHORT, what, None)
-    return told | {"accepted": True, "reason": None, "message": "within margin", "order": None}
+    what = "within margin" if after.equity >= after.initial else "below the margin, and these orders need no more of it"
+    return told | {"accepted": True, "reason": None, "message": what, "order": None}
 
 
 def _unpriced(state: State, account: int, one: Proposed) -> Reason:

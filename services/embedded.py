@@ -303,6 +303,7 @@ class Embedded:
         self._bytes = 0
         self._turn = threading.Condition()
         self._why = ""
+        self._quiet = False
         self._stopping = False
         # An engine nobody closed must not keep the process: what it would still do is done by the next one.
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -331,8 +332,7 @@ class Embedded:
                 done.set_result([Overloaded(what, 0.5)])
                 return done
             self._bytes += size
-            self._jobs.append(_Job(entries, None, done))
-            self._turn.notify()
+            self._put(_Job(entries, None, done))
         return done
 
     def notices(self, after: int) -> AsyncIterator[Notice]:
@@ -375,6 +375,7 @@ class Embedded:
             "answered": state.answered,
             "mark_time": state.time,
             "waiting": engine.waiting + len(self._jobs),
+            "quiet": self._quiet,
         }
 
     def close(self) -> None:
@@ -383,6 +384,11 @@ class Embedded:
             self._stopping = True
             self._turn.notify()
         self._thread.join()
+
+    def _put(self, job: _Job) -> None:
+        self._jobs.append(job)
+        self._quiet = False
+        self._turn.notify()
 
     def _owner(self, account: int) -> State:
         states = self._engine.clearing.states
@@ -396,8 +402,7 @@ class Embedded:
         self._check()
         done: Future[Any] = Future()
         with self._turn:
-            self._jobs.append(_Job((), work, done))
-            self._turn.notify()
+            self._put(_Job((), work, done))
         return await asyncio.wrap_future(done)
 
     def _check(self) -> None:
@@ -431,6 +436,7 @@ class Embedded:
         """What waits, about GROUP entries of it; where all is quiet it waits for something to come."""
         with self._turn:
             if quiet:
+                self._quiet = not self._jobs
                 self._turn.wait_for(lambda: self._jobs or self._stopping)
             taken: list[_Job] = []
             entries = 0

@@ -52,12 +52,12 @@ def until(reached: Callable[[], bool], seconds: float = 20.0) -> None:
 
 
 def quiet(core: Embedded) -> None:
-    """Wait until everything appended is folded and the last mark answered."""
+    """Wait until everything appended is folded and no service has anything more to say."""
 
     def done() -> bool:
         told = core.health()
         assert told["ok"], told
-        return not told["waiting"] and told["mark"] == told["answered"]
+        return bool(told["quiet"])
 
     until(done)
 

@@ -30,7 +30,7 @@ from services.gateway.core import Core, Receipt
 from services.gateway.keys import READS_SOURCES, Key, Keys, Right
 from services.gateway.listening import Wanted, events
 from services.gateway.metrics import Figures
-from services.gateway.refusals import Refused, refused
+from services.gateway.refusals import KNOWN, Refused, refused
 from services.gateway.signing import Gate
 
 LOG: Final = logging.getLogger("novate.gateway")
@@ -294,13 +294,9 @@ class Observed:
 
         try:
             await self._app(scope, receive, watched)
-        except Exception as error:  # so that a fault in one request is answered and told, and takes nothing with it
+        except Exception:  # answered by `unforeseen`, where no answer had begun; it takes nothing else with it
             LOG.exception("unforeseen")
-            if status:
-                raise
-            scope["novate.error"] = f"Unforeseen: {type(error).__name__}"
-            answer = Refused(500, "Unforeseen", "the gateway has a fault: it was logged").body()
-            await JSONResponse(answer, 500)(scope, receive, watched)
+            scope["novate.error"] = "Unforeseen"
         finally:
             self._told(scope, status, time.perf_counter() - begun)
 
@@ -337,7 +333,11 @@ def create_app(core: Core, keys: Keys, prefix: str = "novate") -> ASGIApp:
         headers = {"Retry-After": str(max(1, round(known.details.get("retry_seconds", 1))))}
         return JSONResponse(known.body(), known.status, headers if known.status in (429, 503) else None)
 
-    for kind in (HTTPException, RequestValidationError, Exception):
+    async def unforeseen(_request: Request, _error: Exception) -> Response:
+        return JSONResponse(Refused(500, "Unforeseen", "the gateway has a fault: it was logged").body(), 500)
+
+    app.add_exception_handler(Exception, unforeseen)
+    for kind in (HTTPException, RequestValidationError, *KNOWN):
         app.add_exception_handler(kind, answered)
     described: dict[str, Any] = {}
 

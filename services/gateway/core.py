@@ -124,5 +124,6 @@ class Core(Protocol):
 
     def health(self) -> Mapping[str, Any]:
         """`ok` (whether entries are taken), `why` where they are not, and figures: `offset`, `n`, `mark`, `answered`,
-        `mark_time` (microseconds), `waiting` (entries appended and not folded). Never blocks, raises nothing."""
+        `mark_time` (microseconds), `waiting` (entries appended and not folded); where it is known, `quiet` (all is
+        folded, and no service has anything more to say). Never blocks, raises nothing."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from ledger.journal import JournalUnreachable
 from schemas.jsonform import FormError
@@ -32,6 +32,23 @@ class Refused(Exception):  # noqa: N818 - named for what it is
     def body(self) -> dict[str, Any]:
         """The JSON form."""
         return {"error": self.name, "message": self.message, **self.details}
+
+
+KNOWN: Final[tuple[type[Exception], ...]] = (
+    Refused,
+    SequenceGap,
+    SequenceTaken,
+    Overloaded,
+    Stopped,
+    JournalUnreachable,
+    AccountElsewhere,
+    AccountNotHere,
+    AccountUnknown,
+    ProofUnknown,
+    FormError,
+    WireError,
+)
+"""what `refused` has an answer to"""
 
 
 def refused(error: Exception) -> Refused | None:

@@ -48,7 +48,7 @@ def test_a_receipt_is_the_place_in_the_journal(client: Client, tmp_path: Path) -
     first, second = client.append(entry(1, 1)), client.send(EXCHANGE, [trade(2), trade(3)])
     assert (first.sequence, second.sequence, first.repeated) == (1, 2, False)
     with closing(SqliteReader(tmp_path / JOURNAL)) as reader:
-        stored = {offset: data for offset, data in reader.read(0, 1000)}
+        stored = dict(reader.read(0, 1000))
     assert stored[first.offset] == entry(1, 1)
     assert stored[second.offset] == entry(2, 2, 3)
     assert (first.n, second.n) == (first.offset + 1, second.offset + 1)  # nothing here was repeated or quarantined
@@ -189,7 +189,7 @@ def test_notices_are_heard_live_and_again_from_any_entry(client: Client, running
 
 
 def test_a_stream_resumes_after_the_last_event_it_had(running: tuple[str, Keys, Embedded], client: Client) -> None:
-    address, keys, _ = running
+    address = running[0]
     told = list(client.notices(0, seconds=0))
     request = client._signed("GET", "/v1/notices?seconds=0", b"", None)
     request.headers["Last-Event-ID"] = str(told[0].n)
@@ -261,7 +261,7 @@ def test_a_full_disk_stops_it_by_name_and_loses_nothing(tmp_path: Path, monkeypa
     from services import embedded
 
     monkeypatch.setattr(embedded, "SqliteJournal", lambda path: SqliteJournal(path, max_bytes=1 << 20))
-    with gateway(tmp_path) as (address, keys, core), Client(address, keys["local"], patience=0.2) as client:
+    with gateway(tmp_path) as (address, keys, _core), Client(address, keys["local"], patience=0.2) as client:
         established(client)
         taken = 0
         with pytest.raises(GatewayRefused) as refused:
@@ -273,7 +273,7 @@ def test_a_full_disk_stops_it_by_name_and_loses_nothing(tmp_path: Path, monkeypa
         assert (refused.value.status, refused.value.name) == (503, "Stopped")
         assert httpx.get(f"{address}/health").status_code == 503
     monkeypatch.undo()
-    with gateway(tmp_path) as (address, keys, core), Client(address, keys["local"]) as client:
+    with gateway(tmp_path) as (address, keys, _core), Client(address, keys["local"]) as client:
         assert client.expected(EXCHANGE) == taken + 1
 
 
