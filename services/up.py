@@ -114,8 +114,8 @@ def clustered(directory: Path, kafka: str, prefix: str, port: int, workers: int,
     parts = [SEQUENCER, *(f"{CLEARING}-{k + 1}" for k in range(workers)), PRICER, FUND, LIQUIDATOR]
     return [
         *_own_store(directory, store),
-        *(Child(name, _novate("worker", name.partition("-")[0], *snapshots), rank=_PARTS) for name in parts),
-        Child(PROJECTOR, _novate("worker", PROJECTOR, *snapshots), _store_url(store), rank=_PARTS),
+        *(Child(name, _worker(name.partition("-")[0], *snapshots), rank=_PARTS) for name in parts),
+        Child(PROJECTOR, _worker(PROJECTOR, *snapshots), _store_url(store), rank=_PARTS),
         Child("archiver", _novate("archiver", str(directory / "archive"), *where), rank=_PARTS),
         Child("gateway", _novate("gateway", "--out", str(directory), *where, "--port", str(port)), rank=_FRONT),
     ]
@@ -209,6 +209,10 @@ def _store_url(store: Store | None) -> dict[str, str]:
 
 def _dealt(settings: Settings) -> tuple[str, ...]:
     return ("--accounts", str(settings.accounts - FIRST_ACCOUNT), "--shards", str(settings.shards))
+
+
+def _worker(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "services.workers", *arguments)
 
 
 def _novate(*arguments: str) -> tuple[str, ...]:
