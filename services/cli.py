@@ -19,9 +19,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ledger.conservation import ConservationBroken
-from ledger.journal import JournalBroken, JournalFull, JournalLocked
+from ledger.journal import JournalBroken, JournalFull, JournalLocked, JournalUnreachable
 from ledger.journal.outcomes import OutcomeDiffers, OutcomeOutOfOrder, OutcomesBroken
 from ledger.journal.sqlite import SqliteReader
+from ledger.journal.topics import PREFIX
 from ledger.merkle import MerkleLog, includes, leaf_hash
 from ledger.sequence import Numbered, SequenceState, number
 from ledger.trades import InvariantBroken
@@ -32,6 +33,7 @@ from schemas.sbe import document
 from schemas.units import format_time, parse_time
 from schemas.wire import EntryHeader, WireError, decode, messages_of
 from services.auditor import Verdict, audit
+from services.cli_history import Kafka, Prefix, history_app
 from services.cli_system import system_app
 from services.explain import explained, owner, standing, summary
 from services.figures import figures
@@ -40,6 +42,7 @@ from services.lockstep import JOURNAL, SETTINGS, RunDiffers
 from services.replay import position_at, replayed
 from services.report import Audit, html, summary_table
 from services.run import Inputs, run, venue_of
+from services.sources import ClusterSource
 from services.tables import read_accounts, read_deposits, read_funding, read_prices, read_trades
 
 app = typer.Typer(
@@ -51,6 +54,7 @@ app = typer.Typer(
 journal_app = typer.Typer(no_args_is_help=True, help="Read the journal.")
 app.add_typer(journal_app, name="journal")
 app.add_typer(system_app)
+app.add_typer(history_app)
 
 Directory = Annotated[Path, typer.Argument(help="A run's directory", metavar="DIR")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
@@ -84,6 +88,7 @@ def _told() -> Iterator[None]:
         JournalBroken,
         JournalFull,
         JournalLocked,
+        JournalUnreachable,
         OutcomeDiffers,
         OutcomeOutOfOrder,
         OutcomesBroken,
@@ -221,14 +226,19 @@ def _fresh_audit(directory: Path, *, quiet: bool) -> Audit:
 
 @app.command("audit")
 def audit_command(
-    directory: Directory,
+    directory: Annotated[Path | None, typer.Argument(help="A run's directory, or an archive", metavar="DIR")] = None,
+    kafka: Kafka = None,
+    prefix: Prefix = PREFIX,
     heads: Annotated[Path | None, typer.Option(help="A copy of the published heads that you hold")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fold the journal again from its first entry and compare every byte. Exit 0: all agrees; 1: a first difference."""
+    if (directory is None) == (kafka is None):
+        raise Refused("name a directory, an archive or --kafka HOST:PORT")
+    source = directory or (lambda: ClusterSource(str(kafka), prefix))
     with _told(), _bar("auditing", quiet=as_json) as bar:
         task = bar.add_task("auditing", total=None)
-        verdict: Verdict = audit(directory, heads, lambda done, of: bar.update(task, completed=done, total=of))
+        verdict: Verdict = audit(source, heads, lambda done, of: bar.update(task, completed=done, total=of))
     if as_json:
         _print({**asdict(verdict), "verdict": verdict.line()})
     else:
