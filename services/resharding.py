@@ -102,6 +102,7 @@ def reshard(directory: Path, target: Path, shards: int | None = None, moves: Map
     moved before stay moved where their shard is still there. The target is whole or not there. Raises BooksDiffer,
     TargetThere, MoveUnknown, and what reading and folding raises.
     """
+    _refuse_there(target)
     with closing(SqliteReader(directory / JOURNAL)) as reader:
         old = Settings.read(directory)
         end = reader.end()
@@ -137,6 +138,7 @@ def import_archive(archive: Path, directory: Path) -> int:
     Its snapshots are made anew, the heads are the archive's and those of a directory. Raises HeadDiffers where a head
     of the archive is not that of the entries, TargetThere, and what reading the archive raises.
     """
+    _refuse_there(directory)
     source = ArchiveSource(archive)
     heads = source.heads()
     with _whole(directory) as part:
@@ -315,11 +317,14 @@ def _proved(old: Settings, new: Settings, entries: int, before: _Watch, after: _
     return Proof(old, new, entries, before.mark, at_mark, before.end, at_end)
 
 
-@contextmanager
-def _whole(target: Path) -> Iterator[Path]:
-    """A directory to fill, which is the target once it is whole. Raises TargetThere."""
+def _refuse_there(target: Path) -> None:
     if target.exists():
         raise TargetThere(f"{target} is there already")
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """A directory to fill, which is the target once it is whole."""
     part = target.with_name(target.name + ".part")
     if part.exists():
         shutil.rmtree(part)
