@@ -210,6 +210,12 @@ class Projecting:
                 raise SnapshotBroken("the store is further back: it was restored or emptied since")
             self._offsets |= {int(stream): offset for stream, offset in told["offsets"].items()}
 
+    @property
+    def n(self) -> int:
+        """The last entry of which the store has anything."""
+        place = self._feeding.place
+        return max(place.facts, *place.shards.values(), 0)
+
     def places(self) -> Mapping[Partition, int]:
         """See Processor."""
         offsets = self._offsets | self._feeding.offsets()
@@ -245,7 +251,7 @@ class Projecting:
         place = self._feeding.place
         told = {str(FACTS_SHARD): place.facts} | {str(shard): n for shard, n in place.shards.items()}
         data = {"place": told, "offsets": self._offsets | self._feeding.offsets()}
-        return Snapshot(max(told.values()), sealed(_MAGIC, data))
+        return Snapshot(self.n, sealed(_MAGIC, data))
 
     def _write(self) -> None:
         self._new = False

@@ -22,6 +22,7 @@ from services.processors.clearing import Shard
 from services.processors.records import Processor
 from services.processors.sequencer import Sequencer
 from services.processors.service import Service
+from services.projector import Projecting
 from services.workers.measures import Measures
 from services.workers.parts import CLEARING
 from services.workers.runner import Worker
@@ -94,6 +95,9 @@ class _Standing(Collector):
         """See Collector."""
         part = self._worker.part.name
         lag = GaugeMetricFamily("novate_lag_records", "Records not folded yet", labels=["part", "shard"])
+        missing = GaugeMetricFamily(
+            "novate_missing", "1: waits for a part that does not come", labels=["part", "shard"]
+        )
         live = GaugeMetricFamily("novate_live", "1: has caught up with its start", labels=["part", "shard"])
         last = GaugeMetricFamily("novate_last_n", "The last entry folded", labels=["part", "shard"])
         age = GaugeMetricFamily("novate_mark_age_seconds", "Since the last mark's time", labels=["part", "shard"])
@@ -107,13 +111,14 @@ class _Standing(Collector):
             live.add_metric(label, int(fold.live))
             told = fold.asked(_figures)
             last.add_metric(label, told["n"])
+            missing.add_metric(label, int(told["missing"] is not None))
             if told.get("time"):
                 age.add_metric(label, time.time() - told["time"] / 1e6)
             for rung, count in told.get("rungs", {}).items():
                 rungs.add_metric([*label, rung], count)
             for asset, balance in told.get("fund", {}).items():
                 fund.add_metric([*label, str(asset)], balance)
-        yield from (lag, live, last, age, rungs, fund)
+        yield from (lag, live, last, missing, age, rungs, fund)
 
 
 def _state(processor: Processor) -> State:
@@ -131,6 +136,8 @@ def _standing(processor: Processor) -> dict[str, Any]:
             return {"n": processor.state.n, "mark": processor.state.mark, "missing": missing}
         case Service():
             return {"n": processor.state.n, "mark": processor.state.mark, "missing": None, "quiet": processor.quiet}
+        case Projecting():
+            return {"n": processor.n, "missing": None}
         case _:
             return {"n": 0, "missing": None}
 
