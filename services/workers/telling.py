@@ -96,7 +96,7 @@ class _Standing(Collector):
         part = self._worker.part.name
         lag = GaugeMetricFamily("novate_lag_records", "Records not folded yet", labels=["part", "shard"])
         missing = GaugeMetricFamily(
-            "novate_missing", "1: waits for a part that does not come", labels=["part", "shard"]
+            "novate_missing", "1: waits for a lost part", labels=["part", "shard"]
         )
         live = GaugeMetricFamily("novate_live", "1: has caught up with its start", labels=["part", "shard"])
         last = GaugeMetricFamily("novate_last_n", "The last entry folded", labels=["part", "shard"])
