@@ -18,7 +18,7 @@ from ledger.sequence import ShardEntry, ShardIntake
 from schemas.kinds import Rung
 from schemas.outcomes import OUTCOMES, AuctionOpened, DeficitCovered, DeleveragingCandidate, RungChanged
 from schemas.wire import OutcomeHeader, decode
-from services.processors import clearing, deciders, intake, sealing
+from services.processors import clearing, intake, sealing
 from services.processors.follower import Follower
 from services.processors.intake import Intake
 from services.processors.sequencer import Sequencer
@@ -115,21 +115,6 @@ def _holes_passed_over(patch: Patch) -> None:
     patch.setattr(intake, "taken", taken)
 
 
-def _place_too_far(patch: Patch) -> None:
-    """A shard reads on after what waits for its predecessor, not from it."""
-    patch.setattr(Intake, "place", property(lambda self: self._next))
-
-
-def _facts_place_too_far(patch: Patch) -> None:
-    """A follower remembers, for all that a record set free, that record's offset."""
-    arrived = Intake.arrived
-
-    def late(self: Intake, offset: int, value: bytes) -> list[tuple[int, ShardEntry]]:
-        return [(offset, entry) for _, entry in arrived(self, offset, value)]
-
-    patch.setattr(Intake, "arrived", late)
-
-
 def _decided_again(patch: Patch) -> None:
     """A service sends what it decided although the journal shows it, under the next number."""
     hear = Service._hear
@@ -197,15 +182,6 @@ def _silent_when_nothing_happened(patch: Patch) -> None:
     patch.setattr(clearing, "notice_of", told)
 
 
-def _begun_market_trusted(patch: Patch) -> None:
-    """A pricer begun again marks with the market that it finds begun, whole or not."""
-
-    def left(runs: Any, there: Any, *, closed: bool) -> list[Any]:
-        return []
-
-    patch.setattr(deciders, "_left", left)
-
-
 def _never_again(patch: Patch) -> None:
     """A service begun again does not send what it had decided and is not in the journal."""
     begin = Service.__init__
@@ -236,14 +212,11 @@ BREAKS: tuple[tuple[Callable[[Patch], None], tuple[str, ...]], ...] = (
     (_kept_early, ()),
     (_repeats_folded, ()),
     (_holes_passed_over, ()),
-    (_place_too_far, ("crash", "reorder")),
-    (_facts_place_too_far, ("crash", "reorder")),
     (_decided_again, ()),
     (_numbered_otherwise, ()),
     (_sent_forgotten, ()),
     (_seal_unread, ()),
     (_silent_when_nothing_happened, ()),
-    (_begun_market_trusted, ("crash",)),
     (_never_again, ("crash",)),
     (_stray_stops, ()),
 )
