@@ -64,6 +64,7 @@ def restore(clearing: Clearing, directory: Path, to: int | None, *, fall_back: b
             state = latest(directory, log, shard, to, clearing.shard_of, fall_back=fall_back)
             if state is not None:
                 clearing.states[shard] = state
+                clearing.splitting.sent[shard] = state.n
 
 
 def _last(reader: SqliteReader) -> int:
@@ -74,12 +75,10 @@ def _last(reader: SqliteReader) -> int:
 
 
 def position_at(directory: Path, time: int) -> int:
-    """The last position whose books are those as of a time (microseconds): the one before the first later mark.
-
-    0 where the first mark is later.
-    """
+    """The entry of the last mark at or before a time (microseconds), as the store's `n_as_of` gives it; 0 where there is
+    none. What came after that mark belongs to a later time: the fold has no other."""
     sequence = SequenceState()
-    begun = False
+    found = 0
     with closing(SqliteReader(directory / JOURNAL)) as reader:
         for offset, data in reader.read(0, reader.end()):
             told = number(sequence, offset, data)
@@ -87,9 +86,9 @@ def position_at(directory: Path, time: int) -> int:
                 continue
             for mark in _marks(told.data):
                 if mark > time:
-                    return told.n - 1 if begun else 0
-                begun = True
-    return sequence.n if begun else 0
+                    return found
+                found = told.n
+    return found
 
 
 def _marks(data: bytes) -> list[int]:

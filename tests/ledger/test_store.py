@@ -418,7 +418,7 @@ def test_dropped_and_rebuilt(stream: Fed, url: str, projection: Projection, undi
 
 
 def test_killed_again_and_again(stream: Fed, undisturbed: Any) -> None:
-    """Kill -9 between batches and, by another thread of the server's, in their midst: nothing lost, nothing twice."""
+    """Kill -9 between batches: nothing lost, nothing twice."""
     with server() as database:
         url = fresh(database)
         projection = Projection(url)
