@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -101,10 +101,11 @@ _DECK: Sequence[tuple[int, str, Sequence[str]]] = (
 """50 cards"""
 
 
-def plan(seed: int, rounds: int) -> list[Fault]:
-    """The faults of so many rounds; as many as there are cards, and every card is played."""
+def plan(seed: int, rounds: int, among: Iterable[str] = (*WORKERS, BROKER, DATABASE)) -> list[Fault]:
+    """The faults of so many rounds; as many as there are cards that concern those `among`, and every card is played."""
     draw = random.Random(seed)
-    cards = [(how, whom) for count, how, whom in _DECK for _ in range(count)]
+    there = set(among)
+    cards = [(how, whom) for count, how, whom in _DECK for _ in range(count) if there.issuperset(whom)]
     played: list[Fault] = []
     while len(played) < rounds:
         draw.shuffle(cards)
@@ -280,10 +281,10 @@ class Crew:
     """
 
     system: System
-    database: Database
-    url: str
+    database: Database | None = None
+    url: str = ""
     """the store's"""
-    port: int
+    port: int = 0
     """the gateway's"""
     running: dict[str, Process] = field(default_factory=dict)
     deaths: Counter[str] = field(default_factory=Counter)
@@ -314,8 +315,8 @@ class Crew:
         self.running[name] = Process(WORKERS[name], popen, log_path)
         system.processes.append(self.running[name])
 
-    def start_all(self) -> None:
-        for name in WORKERS:
+    def start_all(self, names: Iterable[str] = WORKERS) -> None:
+        for name in names:
             self.start(name)
 
     def tend(self) -> None:
@@ -349,7 +350,7 @@ def play(fault: Fault, crew: Crew, broker: Broker, tend: Callable[[], None]) -> 
         _pass(fault.away, tend)
         (broker.start if fault.how == KILL else broker.resume)()
         return
-    if fault.whom == DATABASE:
+    if fault.whom == DATABASE and crew.database is not None:
         (crew.database.kill if fault.how == KILL else crew.database.pause)()
         _pass(fault.away, tend)
         (crew.database.start if fault.how == KILL else crew.database.resume)()

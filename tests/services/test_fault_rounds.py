@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -14,15 +16,33 @@ import pytest
 from broker import running
 from kafka import KafkaAdminClient
 from postgres import fresh, server
-from rounds import BROKER, SEED, Client, Crew, ToGateway, ToKafka, external, history, plan, play, setup, small_change
+from rounds import (
+    BROKER,
+    SEED,
+    WORKERS,
+    Client,
+    Crew,
+    Fault,
+    ToGateway,
+    ToKafka,
+    external,
+    history,
+    plan,
+    play,
+    setup,
+    small_change,
+)  # fmt: skip
 from storing import dump, feed, streams
 from verdict import Verdict
-from workers import Reference, System, wait_until
+from workers import ALL, Reference, System, wait_until
 
+from ledger.journal.kafka import PartitionReader
+from ledger.journal.topics import OUTCOMES
 from ledger.store.projection import Projection
 from services.broker import Broker
 from services.database import Database
 from services.gateway.keys import ready_keys
+from services.processors.records import Topic, number_of
 from services.up import free_port
 
 ROUNDS = 50
@@ -129,6 +149,120 @@ def rounds(
         print(f"seed {seed}: {len(verdict.journal)} entries, {len(verdict.numbered)} numbered, {state.mark} marks")
         print(f"sent again: {again}; repeats in topics: { {topic.value: n for topic, n in verdict.repeats.items()} }")
         print(f"ended unasked: {dict(deaths)}; points not come to: {dict(one.crew.missed)}")
+
+
+def in_lockstep(told: Reference, broker: Broker, folder: Path, prefix: str, count: int, seed: int) -> None:
+    """Each entry of the history waits until all before it are in the journal, while parts are killed one by one: the
+    journal and the outcomes are the undisturbed run's, to the byte."""
+    names = [name for name, part in WORKERS.items() if part in ALL]
+    faults = plan(seed, count, (*names, BROKER))
+    played: list[Fault] = []
+    ended = threading.Event()
+    with (
+        System(broker.address, prefix, told.settings, folder) as system,
+        closing(Verdict(system)) as verdict,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        crew = Crew(system)
+        crew.start_all(names)
+
+        def playing() -> None:
+            for fault in faults:
+                play(fault, crew, broker, crew.tend)
+                played.append(fault)
+            while not ended.wait(0.05):
+                crew.tend()
+
+        client = Client(iter(()), ToKafka(system), 0.0)
+        playing_ends = beside.submit(playing)
+        try:
+            for at, (entry, own) in enumerate(zip(told.entries, told.own, strict=True)):
+                until = time.monotonic() + 90.0
+                while len(verdict.numbered) < at or len(played) < count * at // len(told.entries):
+                    verdict.look()
+                    assert time.monotonic() < until, f"entry {at} is not due: {verdict.waiting()}; {system.logs()}"
+                    assert not playing_ends.done(), playing_ends.exception()
+                if not own and len(verdict.numbered) == at:
+                    client.send([entry])
+            verdict.settle(lambda: None, 90.0)
+        except BaseException as error:
+            error.add_note(f"seed {seed}, after {played}; again: NOVATE_FAULT_SEED={seed} make faults")
+            raise
+        finally:
+            ended.set()
+        playing_ends.result()
+        assert list(verdict.numbered.values()) == told.entries
+        for shard, outcomes in enumerate(told.outcomes):
+            assert list(verdict.expected[Topic.OUTCOMES, shard].values()) == outcomes
+        print(
+            f"in lockstep, seed {seed}: {len(played)} faults, {len(verdict.journal) - len(told.entries)} entries twice"
+        )
+
+
+@pytest.fixture(scope="module")
+def brief(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    return history(tmp_path_factory.mktemp("brief") / "run", shards=2, snapshot_every=20, steps=16)
+
+
+def test_in_lockstep_a_few(brief: Reference, mortal: Broker, tmp_path: Path, prefix: str) -> None:
+    in_lockstep(brief, mortal, tmp_path / "system", prefix, 3, SEED)
+
+
+@pytest.mark.slow
+def test_in_lockstep(told: Reference, mortal: Broker, tmp_path: Path, prefix: str) -> None:
+    in_lockstep(told, mortal, tmp_path / "system", prefix, 12, SEED)
+
+
+@pytest.mark.slow
+def test_how_soon_it_goes_on(told: Reference, mortal: Broker, database: Database, tmp_path: Path, prefix: str) -> None:
+    """Seconds from kill -9 until the killed one's shards have outcomes of entries sent after it, and until a client's
+    next acknowledgement where the broker is killed and started at once. Figures; the bounds are wide."""
+    takeovers: list[float] = []
+    returns: list[float] = []
+    with standing(told, mortal, database, tmp_path / "system", prefix, 1.0, SEED) as one:
+        _, fast = one.clients
+        one.verdict.settle(one.crew.tend, 90.0)
+        for name in ("clearing a", "clearing b", "clearing a", "clearing b"):
+            fast.go()
+            shards = one.crew.running[name].shards()
+            readers = [PartitionReader(mortal.address, one.system.topic(OUTCOMES), shard) for shard in shards]
+            begun = time.monotonic()
+            one.crew.kill(name)
+            sent = len(fast.acknowledged)
+            wait_until(lambda sent=sent: len(fast.acknowledged) > sent + 8, "the client goes on")  # type: ignore[misc]
+            later = len(one.system.journal())  # no number is higher than this one
+            for reader in readers:
+                _reaches(reader, later)
+                reader.close()
+            takeovers.append(time.monotonic() - begun)
+            one.crew.back(name)
+            one.crew.away.discard(name)
+            fast.hold()
+            judged(one)
+        for _ in range(3):
+            fast.go()
+            wait_until(lambda: len(fast.acknowledged) > 20, "the client sends")
+            begun = time.monotonic()
+            mortal.kill()
+            mortal.start()
+            wait_until(lambda begun=begun: fast.answered[-1] > begun + 0.2, "an acknowledgement", 60.0)  # type: ignore[misc]
+            returns.append(fast.answered[-1] - begun)
+            fast.hold()
+            judged(one)
+    print(f"kill -9 of a clearing worker: its shards go on after {sorted(round(s, 2) for s in takeovers)} s")
+    print(f"kill -9 of the broker, started at once: acknowledged again after {sorted(round(s, 2) for s in returns)} s")
+    assert sorted(takeovers)[1] < 10.0
+    assert sorted(returns)[1] < 30.0
+
+
+def _reaches(reader: PartitionReader, n: int) -> None:
+    """Until the partition has a record of an entry past n."""
+    offset, last = max(0, reader.end() - 1), 0
+    until = time.monotonic() + 60.0
+    while last <= n:
+        assert time.monotonic() < until, f"still at {last}, not past {n}"
+        for record in reader.tail(offset, 1.0):
+            offset, last = record.offset + 1, number_of(record.key or b"")
 
 
 def test_a_few_rounds(told: Reference, mortal: Broker, database: Database, tmp_path: Path, prefix: str) -> None:
