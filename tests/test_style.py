@@ -47,6 +47,13 @@ def test_classes_do_not_inherit_for_reuse(path: Path) -> None:
         "_Closed",
         "Journal",
         "JournalReader",
+        # what a library's own way of being extended asks for
+        "BaseHTTPRequestHandler",
+        "Collector",
+        "logging.Formatter",
+        "driver.AIOKafkaConsumerThread",
+        "driver.Consumer",
+        "driver.Transport",
     }
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ClassDef):

@@ -37,16 +37,16 @@ class _Lines(logging.Formatter):
         return json.dumps(told, default=str)
 
 
-class _Seldom(logging.Filter):
+class _Seldom:
     """Lets others' line of a kind through once in SELDOM seconds and tells how many were left out: a client whose
     broker is away says so a hundred times a second."""
 
     def __init__(self) -> None:
-        super().__init__()
         self._last: dict[tuple[str, str], float] = {}
         self._left_out: Counter[tuple[str, str]] = Counter()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """See logging.Filter."""
         if record.name.startswith(_OURS):
             return True
         kind = (record.name, str(record.msg))

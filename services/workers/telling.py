@@ -95,9 +95,7 @@ class _Standing(Collector):
         """See Collector."""
         part = self._worker.part.name
         lag = GaugeMetricFamily("novate_lag_records", "Records not folded yet", labels=["part", "shard"])
-        missing = GaugeMetricFamily(
-            "novate_missing", "1: waits for a lost part", labels=["part", "shard"]
-        )
+        missing = GaugeMetricFamily("novate_missing", "1: waits for a lost part", labels=["part", "shard"])
         live = GaugeMetricFamily("novate_live", "1: has caught up with its start", labels=["part", "shard"])
         last = GaugeMetricFamily("novate_last_n", "The last entry folded", labels=["part", "shard"])
         age = GaugeMetricFamily("novate_mark_age_seconds", "Since the last mark's time", labels=["part", "shard"])
