@@ -1,4 +1,4 @@
-"""The client: sends again with the same number, through a gateway that dies and comes back, and takes up its notices."""
+"""The client: sends again under the same number, past a gateway that dies and comes back, and resumes its notices."""
 
 from __future__ import annotations
 
