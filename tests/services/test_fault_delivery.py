@@ -121,7 +121,7 @@ def poisons(draw: random.Random, entry: bytes, like: Trade, sequence: int) -> li
         (body[:-1], Reason.MALFORMED),
         (encode_entry(stranger, sequence + 1, runs_of(EVENTS, [negative])), Reason.QUANTITY_OUT_OF_RANGE),
         (encode_entry(stranger, sequence + 2, runs_of(EVENTS, [huge])), Reason.QUANTITY_OUT_OF_RANGE),
-        (encode_entry(999_000, sequence, runs_of(EVENTS, [like])), Reason.UNAUTHORISED_SOURCE),
+        (encode_entry(999_000 + sequence, 1, runs_of(EVENTS, [like])), Reason.UNAUTHORISED_SOURCE),
     ]
 
 
@@ -142,7 +142,7 @@ def test_poison_in_every_topic(told: Reference, broker: Broker, tmp_path: Path, 
             if at < first or at % 4:
                 continue
             for poison, reason in poisons(draw, entry, like, 1 + 3 * (refused[Reason.MALFORMED])):
-                publisher.publish([Record(system.topic(Topic.JOURNAL), 0, None, poison)])
+                publisher.publish([Record(system.topic(Topic.JOURNAL), 0, b"poison", poison)])
                 refused[reason] += 1
             for topic in others:
                 partition = draw.randrange(SHARDS) if topic in (Topic.SHARDS, Topic.OUTCOMES, Topic.NOTICES) else 0
@@ -159,7 +159,7 @@ def test_poison_in_every_topic(told: Reference, broker: Broker, tmp_path: Path, 
             if reason is Reason.NONE:
                 assert len(verdict.found[Topic.QUARANTINE, 0]) == count
             else:
-                assert verdict.rejected[reason] >= count, reason
+                assert verdict.rejected[reason] >= count, (reason, verdict.rejected)
 
 
 def test_a_note_in_the_quarantine_tells_what_was_found(
