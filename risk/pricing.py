@@ -120,6 +120,7 @@ class MarkOutOfRangeError(ValueError):
 
     def __init__(self, symbol: str, ticks: float) -> None:
         super().__init__(f"{symbol}: a mark of {ticks} ticks, 1 to {MAX_PRICE} can be told")
+        self.symbol = symbol
 
 
 class LotTooSmallError(ValueError):
@@ -128,6 +129,7 @@ class LotTooSmallError(ValueError):
     def __init__(self, symbol: str, dollars: float) -> None:
         least = SMALLEST_NOTIONAL / QUANTUM
         super().__init__(f"{symbol}: a lot is worth {dollars:.6g} dollars, arrays need at least {least:.6g}")
+        self.symbol = symbol
 
 
 class LotTooLargeError(ValueError):
@@ -135,6 +137,7 @@ class LotTooLargeError(ValueError):
 
     def __init__(self, symbol: str, dollars: float) -> None:
         super().__init__(f"{symbol}: a lot is worth {dollars:.6g} dollars, arrays hold {LARGEST / QUANTUM:.6g}")
+        self.symbol = symbol
 
 
 def assets_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,16 @@ import numpy as np
 from ledger.state import Life, State
 from risk.arrays import Ranges, delta_rows, risk_arrays
 from risk.market_facts import ProfileArrays, market_facts
-from risk.pricing import Curve, assets_of, price
+from risk.pricing import (
+    Asset,
+    Curve,
+    LotTooLargeError,
+    LotTooSmallError,
+    MarkOutOfRangeError,
+    Priced,
+    assets_of,
+    price,
+)
 from risk.profile import Profile, parse_profile
 from risk.volatility import Point
 from schemas.defaults import HOUR
@@ -59,8 +69,8 @@ def profiles_at(state: State, time: int) -> dict[int, Profile]:
 def market(state: State, number: int, time: int) -> tuple[Run, ...]:
     """The facts of market `number` at a time: marks, prices and every profile's risk arrays, closed by their hash.
 
-    A pure function of the facts the fold knows. Raises what `risk.pricing` and `risk.arrays` raise where a value is
-    impossible.
+    A pure function of the facts the fold knows. An instrument that has no mark or array at these prices is left out.
+    Raises what else `risk.pricing` and `risk.arrays` raise where a value is impossible.
     """
     facts = state.facts
     prices = {asset: micro / MICRO for asset, micro in facts.asset_prices.items()} | {0: 1.0}
@@ -76,7 +86,7 @@ def market(state: State, number: int, time: int) -> tuple[Run, ...]:
         ]
         forwards = {expiry: micro / MICRO for (u, expiry), micro in facts.forwards.items() if u == underlying}
         curves[underlying] = Curve(forwards, points)
-    priced = price(instruments, curves, assets, time)
+    priced = _priced(instruments, curves, assets, time)
     symbols = {number: listed.symbol for number, listed in facts.underlyings.items()}
     arrays = []
     for profile_number, profile in sorted(profiles_at(state, time).items()):
@@ -89,6 +99,17 @@ def market(state: State, number: int, time: int) -> tuple[Run, ...]:
         arrays.append(ProfileArrays(profile_number, priced.instrument, losses))
     underlying_prices = {u: micro / MICRO for u, (micro, _) in facts.oracle.items()}
     return market_facts(number, prices, underlying_prices, priced, arrays)
+
+
+def _priced(
+    instruments: list[InstrumentListed], curves: Mapping[int, Curve], assets: Mapping[int, Asset], time: int
+) -> Priced:
+    """All that can be priced: what no mark or array can tell is left out and opens no risk, the rest must go on."""
+    while True:
+        try:
+            return price(instruments, curves, assets, time)
+        except (MarkOutOfRangeError, LotTooSmallError, LotTooLargeError) as error:
+            instruments = [one for one in instruments if one.symbol != error.symbol]
 
 
 def _ranges(profile: Profile, symbol: str) -> Ranges:
