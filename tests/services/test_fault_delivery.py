@@ -41,6 +41,15 @@ def standing(told: Reference, broker: Broker, folder: Path, prefix: str) -> Iter
         yield system, verdict
 
 
+def begun(told: Reference, system: System, verdict: Verdict) -> list[bytes]:
+    """Send what comes before the first mark and wait for that: it lists the instruments. Returns the rest."""
+    sent, first = external(told), setup(told)
+    for entry in sent[:first]:
+        system.append(entry)
+    settled(system, verdict)
+    return sent[first:]
+
+
 def settled(system: System, verdict: Verdict) -> None:
     verdict.settle(system.check_running, 90.0)
 
@@ -50,14 +59,13 @@ def test_repeats_gaps_and_another_order_leave_each_source_its_own(
 ) -> None:
     """Two producers send what one of them should: again, ahead of its turn, and much later once more."""
     draw = random.Random(11)
-    sent = external(told)
-    first = setup(told)
     with (
         standing(told, broker, tmp_path / "system", prefix) as (system, verdict),
         closing(KafkaPublisher(system.address)) as other,
     ):
+        sent = begun(told, system, verdict)
         for at, entry in enumerate(sent):
-            if at >= first and draw.random() < 0.3:
+            if draw.random() < 0.3:
                 ahead = sent[min(len(sent) - 1, at + draw.randrange(1, 6))]  # a gap for its source, or its turn
                 if header_of(ahead)["source"] == header_of(entry)["source"]:
                     system.append(ahead)
@@ -71,7 +79,7 @@ def test_repeats_gaps_and_another_order_leave_each_source_its_own(
         for entry in sent:
             by_source[header_of(entry)["source"]].append(entry)
         for number, entries in by_source.items():
-            assert [entry for (of, _), entry in verdict.numbered.items() if of == number] == entries
+            assert [entry for (of, _), entry in verdict.numbered.items() if of == number][-len(entries) :] == entries
 
 
 def test_a_late_price_and_clocks_that_jump_are_judged_by_the_events_own_times(
@@ -128,8 +136,9 @@ def poisons(draw: random.Random, entry: bytes, like: Trade, sequence: int) -> li
 def test_poison_in_every_topic(told: Reference, broker: Broker, tmp_path: Path, prefix: str) -> None:
     """Nobody stops, each is refused by its name or quarantined, and everything else is as without it."""
     draw = random.Random(13)
-    sent, first = external(told), setup(told)
-    rows = [run for entry in sent for run in decode(entry, EntryHeader, EVENTS).runs if run.message.cls is Trade]
+    rows = [
+        run for entry in told.entries for run in decode(entry, EntryHeader, EVENTS).runs if run.message.cls is Trade
+    ]
     like = message_of(rows[0].message, rows[0].rows[0])
     refused: Counter[Reason] = Counter()
     others = [topic for topic in Topic if topic is not Topic.JOURNAL]
@@ -137,9 +146,10 @@ def test_poison_in_every_topic(told: Reference, broker: Broker, tmp_path: Path, 
         standing(told, broker, tmp_path / "system", prefix) as (system, verdict),
         closing(KafkaPublisher(system.address)) as publisher,
     ):
+        sent = begun(told, system, verdict)
         for at, entry in enumerate(sent):
             system.append(entry)
-            if at < first or at % 4:
+            if at % 4 or at < 3:
                 continue
             for poison, reason in poisons(draw, entry, like, 1 + 3 * (refused[Reason.MALFORMED])):
                 publisher.publish([Record(system.topic(Topic.JOURNAL), 0, b"poison", poison)])

@@ -92,6 +92,7 @@ def standing(
         slow = Client(iter(sent[first:]), gateway, pace)
         fast = Client(small_change(told, seed), ToKafka(system), 0.015)
         slow.send(sent[:first])
+        verdict.settle(crew.tend, 90.0)  # the first mark lists the instruments
         yield Standing(system, crew, verdict, gateway, (slow, fast))
 
 
