@@ -129,7 +129,7 @@ def sent(one: Running, entries: list[demo.Sent]) -> int:
 
 
 def test_embedded(folder: Path, entries: list[demo.Sent]) -> None:
-    """The demonstration over HTTP gives the run's own journal; killed parts come back; the directory is gone on with."""
+    """The demonstration over HTTP gives the run's own journal; killed parts come back; the directory serves again."""
     half = len(entries) // 2
     own = sum(entry.data is not None for entry in entries)
     with started(folder, "--accounts", str(ACCOUNTS)) as one:
