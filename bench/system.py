@@ -28,7 +28,8 @@ from services.broker import Broker, fetched
 from services.lockstep import Settings
 from services.processors.clearing import packed
 from services.processors.records import Snapshot, number_of
-from services.workers.parts import CLEARING, SEQUENCER
+from services.processors.whole import opening
+from services.workers.parts import CLEARING, SEQUENCER, WHOLE
 from services.workers.settings import settle
 from services.workers.snapshots import SnapshotStore
 
@@ -61,6 +62,8 @@ class System:
         create(self.address, prefix, shards)
         settle(self.address, prefix, self.settings)
         store = SnapshotStore(directory / "snapshots")
+        if shards == 1:
+            store.keep(WHOLE, 0, Snapshot(0, opening(self.settings, part_of(0, self.settings))))
         for shard in range(shards):
             store.keep(CLEARING, shard, Snapshot(0, packed(0, part_of(shard, self.settings))))
         self.publisher = KafkaPublisher(self.address)
@@ -114,13 +117,12 @@ def part_of(shard: int, settings: Settings) -> State:
 
 
 @contextmanager
-def running(broker: Broker, name: str, folder: Path, shards: int, workers: int) -> Iterator[System]:
-    """A deployment with a sequencer and so many clearing workers, warm."""
+def running(broker: Broker, name: str, folder: Path, shards: int, parts: Sequence[str]) -> Iterator[System]:
+    """A deployment with these workers, warm."""
     system = System(broker, name, folder / name, shards)
     with closing(system):
-        system.start(SEQUENCER)
-        for _ in range(workers):
-            system.start(CLEARING)
+        for part in parts:
+            system.start(part)
         system.append(entries(np.random.default_rng(1), ACCOUNTS, 1, WARM, PER_ENTRY))
         for shard in range(shards):
             system.await_outcomes(WARM, shard)
@@ -224,10 +226,12 @@ def run() -> list[dict[str, Any]]:
         folder = Path(name)
         broker = stack.enter_context(Broker(folder / "broker", jars))
         written, read = bare(broker)
-        with running(broker, "one", folder, 1, 1) as system:
-            one = median(throughput(system) for _ in range(3))
+        with running(broker, "whole", folder, 1, [WHOLE]) as system:
+            alone = median(throughput(system) for _ in range(3))
             delays = latencies(system)
-        with running(broker, "two", folder, 2, 2) as system:
+        with running(broker, "one", folder, 1, [SEQUENCER, CLEARING]) as system:
+            one = median(throughput(system) for _ in range(3))
+        with running(broker, "two", folder, 2, [SEQUENCER, CLEARING, CLEARING]) as system:
             two = median(throughput(system) for _ in range(3))
             gap = takeover(system)
     cuts = quantiles(delays, n=100)
@@ -235,10 +239,10 @@ def run() -> list[dict[str, Any]]:
     return [
         {
             "name": "journal topic to outcomes, margins known",
-            "value": one,
+            "value": alone,
             "unit": "trades/s",
             "goal": ">= 500,000",
-            "peers": beside | {"part of bare produce": one / written},
+            "peers": beside | {"part of bare produce": alone / written, "sequencer apart, trades/s": one},
         },
         {
             "name": f"journal topic to outcomes read, at {RATE:,} trades/s in entries of {SMALL}",

@@ -75,7 +75,7 @@ def _last(reader: SqliteReader) -> int:
 
 
 def position_at(directory: Path, time: int) -> int:
-    """The entry of the last mark at or before a time (microseconds), as the store's `n_as_of` gives it; 0 where there is
+    """The entry of the last mark at or before a time (microseconds), like the store's `n_as_of`; 0 where there is
     none. What came after that mark belongs to a later time: the fold has no other."""
     sequence = SequenceState()
     found = 0

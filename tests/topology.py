@@ -12,13 +12,16 @@ from services.processors.deciders import Liquidating, Paying, Pricing
 from services.processors.records import Place, Processor, Record, Topic, Write
 from services.processors.sequencer import Sequencer
 from services.processors.service import Service
+from services.processors.whole import Whole
 
 
-def parts(settings: Settings) -> dict[str, Processor]:
-    """One of each part."""
+def parts(settings: Settings, *, whole: bool = False) -> dict[str, Processor]:
+    """One of each part; `whole`: sequencer and clearing in one."""
+    apart = {"sequencer": Sequencer(settings)} | {
+        f"shard {shard}": Shard(settings, shard) for shard in range(settings.shards)
+    }
     return {
-        "sequencer": Sequencer(settings),
-        **{f"shard {shard}": Shard(settings, shard) for shard in range(settings.shards)},
+        **({"whole": Whole(settings)} if whole else apart),
         "pricer": Service(settings, Pricing()),
         "fund": Service(settings, Paying(settings.shards)),
         "liquidator": Service(settings, Liquidating(settings.shards)),

@@ -56,7 +56,7 @@ class Shard:
         """See Processor."""
         writes: list[Write] = []
         for _, entry in self._intake.arrived(record.offset, record.value):
-            writes += self._folded(entry)
+            writes += self.fold(entry)
         return writes
 
     def live(self) -> Sequence[Write]:
@@ -70,7 +70,8 @@ class Shard:
         self._due = False
         return Snapshot(self.state.n, packed(self._intake.place, self.state))
 
-    def _folded(self, entry: ShardEntry) -> list[Write]:
+    def fold(self, entry: ShardEntry) -> list[Write]:
+        """Fold the shard's next part; returns what is to be written of it."""
         before = self.state.n
         every = self._settings.snapshot_every
         outcomes = fold(self.state, entry, snapshot_every=every)

@@ -55,14 +55,19 @@ class Sequencer:
 
     def take(self, record: Record) -> Sequence[Write]:
         """See Processor. Every entry has an answer; none raises."""
+        parts, writes = self.split(record)
+        return [*(Write(Topic.SHARDS, part.shard, key_of(part.n), encode_shard(part)) for part in parts), *writes]
+
+    def split(self, record: Record) -> tuple[Sequence[ShardEntry], list[Write]]:
+        """A journal record's parts for the shards, and what else is to be written of it."""
         told = number(self._sequence, record.offset, record.value)
         match told:
             case Numbered():
                 return self._numbered(told)
             case Quarantined():
-                return [_quarantined(told, record.value)]
+                return (), [_quarantined(told, record.value)]
             case _:
-                return []
+                return (), []
 
     def live(self) -> Sequence[Write]:
         """See Processor. The sequencer says nothing of itself."""
@@ -74,11 +79,15 @@ class Sequencer:
         if not every or n // every <= self._kept // every:
             return None
         self._kept = n
+        return Snapshot(n, self.packed())
+
+    def packed(self) -> bytes:
+        """A snapshot of it as it is now."""
         told = {name: array.tolist() for name, array in exported(self._sequence).items()}
         told |= {"sent": self._splitting.sent, "facts": [self._splitting.facts]}
-        return Snapshot(n, sealed(_MAGIC, told))
+        return sealed(_MAGIC, told)
 
-    def _numbered(self, told: Numbered) -> list[Write]:
+    def _numbered(self, told: Numbered) -> tuple[Sequence[ShardEntry], list[Write]]:
         runs: tuple[Run, ...] = ()
         try:
             runs = decode(told.data, EntryHeader, EVENTS).runs
@@ -86,12 +95,8 @@ class Sequencer:
             parts: tuple[ShardEntry, ...] = (refused(self._splitting, told.n, error.reason, told.source),)
         else:
             parts = split(self._splitting, told.n, runs, self._shard_of, told.source)
-        key = key_of(told.n)
-        writes = [Write(Topic.SHARDS, part.shard, key, encode_shard(part)) for part in parts]
         facts = facts_part(self._splitting, told.n, runs, parts)
-        if facts is not None:
-            writes.append(Write(Topic.FACTS, 0, key, encode_shard(facts)))
-        return writes
+        return parts, [Write(Topic.FACTS, 0, key_of(told.n), encode_shard(facts))] if facts is not None else []
 
     def _restore(self, data: bytes) -> None:
         told, _ = unsealed(_MAGIC, data)

@@ -12,6 +12,7 @@ from services.processors.deciders import Liquidating, Paying, Pricing
 from services.processors.records import Processor, Topic
 from services.processors.sequencer import Sequencer
 from services.processors.service import Service
+from services.processors.whole import Whole
 from services.projector import URL, Feeding, Measured, Projecting
 
 
@@ -25,6 +26,10 @@ class Part(NamedTuple):
 
 def _sequencer(settings: Settings, _partition: int, snapshot: bytes | None) -> Processor:
     return Sequencer(settings, snapshot)
+
+
+def _whole(settings: Settings, _partition: int, snapshot: bytes | None) -> Processor:
+    return Whole(settings, snapshot)
 
 
 def _pricer(settings: Settings, _partition: int, snapshot: bytes | None) -> Processor:
@@ -46,6 +51,8 @@ def _projector(settings: Settings, _partition: int, snapshot: bytes | None) -> P
 
 SEQUENCER: Final = "sequencer"
 CLEARING: Final = "clearing"
+WHOLE: Final = "whole"
+"""in the place of the sequencer and of clearing, where there is one shard"""
 PRICER: Final = "pricer"
 FUND: Final = "fund"
 LIQUIDATOR: Final = "liquidator"
@@ -56,6 +63,7 @@ PARTS: Final[Mapping[str, Part]] = {
     for part in (
         Part(SEQUENCER, Topic.JOURNAL, _sequencer),
         Part(CLEARING, Topic.SHARDS, Shard),
+        Part(WHOLE, Topic.JOURNAL, _whole),
         Part(PRICER, Topic.FACTS, _pricer),
         Part(FUND, Topic.FACTS, _fund),
         Part(LIQUIDATOR, Topic.FACTS, _liquidator),
@@ -63,3 +71,6 @@ PARTS: Final[Mapping[str, Part]] = {
     )
 }
 """The parts by name"""
+
+KEEPS_BOOKS: Final = frozenset({CLEARING, WHOLE})
+"""the parts that can be asked about accounts"""

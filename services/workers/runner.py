@@ -29,7 +29,7 @@ from services.workers.held import Fold, Held
 from services.workers.listening import Listening
 from services.workers.measures import Measures
 from services.workers.output import Output
-from services.workers.parts import CLEARING, Part
+from services.workers.parts import KEEPS_BOOKS, Part
 from services.workers.snapshots import SnapshotStore
 
 log: Final = logging.getLogger("novate.worker")
@@ -228,7 +228,7 @@ class Worker:
         self._tasks[shard] = [asyncio.ensure_future(self._guarded(held.run()))]
         if listening is not None:
             self._tasks[shard].append(asyncio.ensure_future(self._guarded(listening.run(self._offered))))
-        if part.name == CLEARING and self._url:
+        if part.name in KEEPS_BOOKS and self._url:
             told = json.dumps({"shard": shard, "url": self._url}).encode()
             await self._output.send([Write(Topic.OWNERS, 0, key_of(shard), told)])
 

@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from pydantic import ValidationError
 
-from ledger.state import State
+from ledger.state import UNOPENED, State
 from schemas.chart import House
 from schemas.kinds import Rung
 from services.asking import AccountNotHere, Question, answer
@@ -22,9 +22,10 @@ from services.processors.clearing import Shard
 from services.processors.records import Processor
 from services.processors.sequencer import Sequencer
 from services.processors.service import Service
+from services.processors.whole import Whole
 from services.projector import Projecting
 from services.workers.measures import Measures
-from services.workers.parts import CLEARING
+from services.workers.parts import KEEPS_BOOKS
 from services.workers.runner import Worker
 
 _JSON: Final = "application/json"
@@ -49,7 +50,7 @@ class Telling:
                 return _json(200, self.health())
             case "GET", "/metrics":
                 return Page(200, _METRICS, self._measures.page())
-            case "POST", "/ask" if self._worker.part.name == CLEARING:
+            case "POST", "/ask" if self._worker.part.name in KEEPS_BOOKS:
                 return self._asked(body)
             case _:
                 return _json(404, {"error": "NO_SUCH_PAGE", "what": f"{method} {path}"})
@@ -120,7 +121,7 @@ class _Standing(Collector):
 
 
 def _state(processor: Processor) -> State:
-    if not isinstance(processor, Shard | Service):
+    if not isinstance(processor, Shard | Whole | Service):
         raise TypeError(f"{type(processor).__name__} keeps no books")
     return processor.state
 
@@ -129,7 +130,7 @@ def _standing(processor: Processor) -> dict[str, Any]:
     match processor:
         case Sequencer():
             return {"n": processor.n, "missing": None}
-        case Shard():
+        case Shard() | Whole():
             missing = processor.missing
             return {"n": processor.state.n, "mark": processor.state.mark, "missing": missing}
         case Service():
@@ -142,11 +143,11 @@ def _standing(processor: Processor) -> dict[str, Any]:
 
 def _figures(processor: Processor) -> dict[str, Any]:
     told = _standing(processor)
-    if isinstance(processor, Shard | Service):
+    if isinstance(processor, Shard | Whole | Service):
         told["time"] = processor.state.time
-    if isinstance(processor, Shard):
+    if isinstance(processor, Shard | Whole):
         state = processor.state
-        there = (state.accounts.owned == 1) & (state.accounts.status != 0)
+        there = (state.accounts.owned == 1) & (state.accounts.status != UNOPENED)
         there[: len(House)] = False
         counts = np.bincount(state.accounts.rung[there], minlength=len(Rung)).tolist()
         told["rungs"] = {rung.name: counts[rung] for rung in Rung}

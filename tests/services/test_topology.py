@@ -17,8 +17,10 @@ from services.run import own_inputs, run
 ANSWERING = {Role.PRICER, Role.DESK, Role.FUND}
 
 
-@pytest.mark.parametrize("shards", [1, 4])
-def test_parts_over_topics_write_the_journal_and_the_outcomes_of_the_embedded_run(tmp_path: Path, shards: int) -> None:
+@pytest.mark.parametrize(("shards", "whole"), [(1, False), (1, True), (4, False)])
+def test_parts_over_topics_write_the_journal_and_the_outcomes_of_the_embedded_run(
+    tmp_path: Path, shards: int, whole: bool
+) -> None:
     ledger, _ = run(tmp_path, own_inputs(), accounts=120, seed=3, shards=shards, snapshot_every=100, steps=170)
     settings = ledger.clearing.settings
     ledger.close()
@@ -27,7 +29,7 @@ def test_parts_over_topics_write_the_journal_and_the_outcomes_of_the_embedded_ru
     roles = [decode_header(data, EntryHeader)[0]["source"] // 1000 for data in entries]
     assert {Role.PRICER, Role.DESK, Role.FUND, Role.LIQUIDATOR, Role.EXCHANGE} <= set(roles)
 
-    system = Topology(parts(settings))
+    system = Topology(parts(settings, whole=whole))
     for data, role in zip(entries, roles, strict=True):
         if role not in ANSWERING:
             system.journal(data)
