@@ -86,7 +86,7 @@ def demonstrate(
             break
         _wait_for(client, one.offset, goes_on)
         receipt = client.append(one.data)
-        if receipt.offset != one.offset:
+        if receipt.offset not in (one.offset, None):  # None: sent before, so long ago that its place is forgotten
             raise DemoDiffers(f"entry {one.offset} of the demonstration is at {receipt.offset}: use a fresh directory")
         sent += not receipt.repeated
         if one.time and not receipt.repeated:
