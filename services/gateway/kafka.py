@@ -62,6 +62,7 @@ LOOK: Final = 0.5
 SILENT: Final = 5.0
 """seconds after which shards that do not answer count as standing still"""
 
+_LOOK_WITHIN: Final = 2.0
 _AGAIN: Final = 0.5
 _EVERY: Final = 64
 """notices between two of which the place is remembered"""
@@ -396,7 +397,7 @@ class KafkaCore:
 
     async def _look_after(self) -> None:
         """Ask the shards' workers how far they are, again and again."""
-        async with httpx.AsyncClient(timeout=LOOK) as client:
+        async with httpx.AsyncClient(timeout=_LOOK_WITHIN) as client:
             while True:
                 self._looked = self._looked or self._loop.time()
                 n = self._journal.sequence.n
