@@ -47,6 +47,8 @@ system_app.add_typer(topics_app, name="topics")
 system_app.add_typer(keys_app, name="keys")
 
 EMBEDDED: Final = "embedded"
+_WITHIN: Final = 10.0
+"""seconds that a cluster has to answer a question"""
 
 Kafka = Annotated[str, typer.Option("--kafka", help="The brokers", metavar="HOST:PORT")]
 MaybeKafka = Annotated[
@@ -339,7 +341,7 @@ def check_command(
 ) -> None:
     """Name every setting of the cluster's topics and brokers that would lose or refuse something."""
     with _told():
-        check(kafka, prefix, shards, replication=replication, in_sync=in_sync)
+        check(kafka, prefix, shards, replication=replication, in_sync=in_sync, timeout=_WITHIN)
         typer.echo("all topics are as they have to be")
 
 
