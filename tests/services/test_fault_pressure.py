@@ -1,0 +1,149 @@
+"""More than the system can take: it refuses by name what would wait too long, and what waits takes bounded memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rounds import GATEWAY, Crew, ToGateway, ToKafka, external, history, setup, small_change
+from verdict import Verdict
+from workers import Process, Reference, System, wait_until
+
+from ledger.journal.kafka import PartitionReader
+from ledger.journal.topics import OUTCOMES
+from schemas.events import EVENTS, Trade
+from schemas.sources import Role, source
+from schemas.wire import EntryHeader, decode, encode_entry
+from services.broker import Broker
+from services.client import Client, GatewayRefused
+from services.gateway.keys import KEYS, ready_keys
+from services.processors.records import number_of
+from services.up import free_port
+
+MIB = 1 << 20
+KEY = f"""[[key]]
+id = "local"
+secret = "{"5e" * 32}"
+roles = ["exchange", "custodian"]
+sources = [{source(Role.EXCHANGE, 1)}, {source(Role.CUSTODIAN, 1)}]
+"""
+PARTS = ("sequencer a", "clearing a", "pricer", "fund", "liquidator", GATEWAY)
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    return history(tmp_path_factory.mktemp("history") / "run", shards=2, snapshot_every=100, steps=6)
+
+
+@contextmanager
+def standing(told: Reference, broker: Broker, folder: Path, prefix: str) -> Iterator[tuple[Crew, Verdict]]:
+    """A system that has its accounts and their first deposits."""
+    with System(broker.address, prefix, told.settings, folder) as system, closing(Verdict(system)) as verdict:
+        keys = folder / KEYS
+        keys.touch(mode=0o600)
+        keys.write_text(KEY)
+        crew = Crew(system, port=free_port())
+        crew.start_all(PARTS)
+        sent, first = external(told), setup(told)
+        append = ToKafka(system)
+        append(sent[:first])
+        verdict.settle(system.check_running, 90.0)
+        append(sent[first : first + 3])
+        verdict.settle(system.check_running, 90.0)
+        append.close()
+        yield crew, verdict
+
+
+def memory(process: Process, what: str) -> int:
+    """Bytes: VmRSS is what it has now, VmHWM the most it ever had."""
+    for line in Path(f"/proc/{process.popen.pid}/status").read_text().splitlines():
+        if line.startswith(what):
+            return int(line.split()[1]) << 10
+    raise AssertionError(what)
+
+
+def test_shards_that_stand_still_stop_the_intake(told: Reference, broker: Broker, tmp_path: Path, prefix: str) -> None:
+    with standing(told, broker, tmp_path / "system", prefix) as (crew, verdict):
+        url, key = f"http://127.0.0.1:{crew.port}", ready_keys(crew.system.directory)["local"]
+        wait_until(lambda: up(url), "the gateway takes entries", 60.0)
+        entries = small_change(told, 5)
+        gateway, clearing = crew.running[GATEWAY], crew.running["clearing a"]
+        before = memory(gateway, "VmRSS")
+        clearing.pause()
+        accepted: list[bytes] = []
+        client = Client(url, key, patience=0.0)
+        until = time.monotonic() + 60.0
+        with closing(client), pytest.raises(GatewayRefused) as refused:
+            while time.monotonic() < until:
+                some = list(islice(entries, 16))
+                client.append_many(some)
+                accepted += some
+                time.sleep(0.03)
+        assert (refused.value.status, refused.value.name) == (429, "Overloaded")
+        rest = some
+        assert memory(gateway, "VmHWM") < before + 64 * MIB
+        clearing.resume()
+        append = ToGateway(url, key)
+        wait_until(lambda: taken(append, rest), "entries are taken again", 60.0)
+        verdict.settle(crew.system.check_running, 120.0)
+        verdict.acknowledged(accepted + rest)
+
+
+def up(url: str) -> bool:
+    with closing(Client(url, key=None)) as client:  # type: ignore[arg-type] # health asks for no key
+        try:
+            return bool(client.health()["ok"])
+        except Exception:
+            return False
+
+
+def taken(append: ToGateway, entries: list[bytes]) -> bool:
+    try:
+        append(entries)
+    except Exception:
+        return False
+    return True
+
+
+def test_a_long_way_to_catch_up_takes_no_more_memory(
+    told: Reference, broker: Broker, tmp_path: Path, prefix: str
+) -> None:
+    """75 MB of trades wait for a worker; their outcomes are three times that. It holds a few records at a time."""
+    with standing(told, broker, tmp_path / "system", prefix) as (crew, verdict):
+        system = crew.system
+        crew.kill("clearing a")
+        rows = [run for entry in told.entries for run in decode(entry, EntryHeader, EVENTS).runs
+                if run.message.cls is Trade]  # fmt: skip
+        run = replace(rows[0], rows=np.repeat(rows[0].rows[:1], 8000))
+        stranger = source(Role.EXCHANGE, 3)
+        before = memory(crew.running["sequencer a"], "VmRSS")
+        n = 150 + len(verdict.numbered)
+        for sequence in range(1, 151):
+            system.append(encode_entry(stranger, sequence, (run,)))
+        crew.back("clearing a")
+        worker = crew.running["clearing a"]
+        wait_until(lambda: len(worker.shards()) == 2, "it has its shards", 60.0)
+        wait_until(lambda: last(system) >= n, "it has caught up", 120.0)
+        clearing, idle = memory(worker, "VmHWM"), memory(crew.running["pricer"], "VmRSS")
+        sequencer = memory(crew.running["sequencer a"], "VmHWM")
+        print(
+            f"sequencer {before >> 20} to {sequencer >> 20} MiB, clearing {clearing >> 20}, a pricer {idle >> 20} MiB"
+        )
+        assert sequencer < before + 128 * MIB
+        assert clearing < idle + 160 * MIB
+
+
+def last(system: System) -> int:
+    """The n of the last outcomes of both shards."""
+    found = 0
+    for shard in (0, 1):
+        with closing(PartitionReader(system.address, system.topic(OUTCOMES), shard)) as reader:
+            found = max([found, *(number_of(one.key or b"") for one in reader.read(max(0, reader.end() - 1), 1))])
+    time.sleep(0.2)
+    return found
