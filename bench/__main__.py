@@ -16,12 +16,18 @@ from rich.table import Table
 
 import bench.audit as audit
 import bench.fold as fold
+import bench.projector as projector
+import bench.recovery as recovery
 import bench.remargin as remargin
+import bench.system as system
 
 SUITES: Final[dict[str, Callable[[], list[dict[str, Any]]]]] = {
     "remargin": remargin.run,
     "fold": fold.run,
     "audit": audit.run,
+    "projector": projector.run,
+    "recovery": recovery.run,
+    "system": system.run,
 }
 _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {">=": operator.ge, "<=": operator.le, "<": operator.lt}
 
