@@ -111,6 +111,7 @@ def taken(append: ToGateway, entries: list[bytes]) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_long_way_to_catch_up_takes_no_more_memory(
     told: Reference, broker: Broker, tmp_path: Path, prefix: str
 ) -> None:

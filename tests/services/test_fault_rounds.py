@@ -148,6 +148,8 @@ def rounds(
         again = sum(client.again for client in one.clients)
         state = verdict.clearing.states[0]
         print(f"seed {seed}: {len(verdict.journal)} entries, {len(verdict.numbered)} numbered, {state.mark} marks")
+        mix = Counter(f"{fault.whom.split()[0]}: {fault.how}" for fault in plan(seed, count))
+        print(f"faults: {dict(sorted(mix.items()))}")
         print(f"sent again: {again}; repeats in topics: { {topic.value: n for topic, n in verdict.repeats.items()} }")
         print(f"ended unasked: {dict(deaths)}; points not come to: {dict(one.crew.missed)}")
 
@@ -267,7 +269,7 @@ def _reaches(reader: PartitionReader, n: int) -> None:
 
 
 def test_a_few_rounds(told: Reference, mortal: Broker, database: Database, tmp_path: Path, prefix: str) -> None:
-    rounds(told, mortal, database, tmp_path / "system", prefix, 6)
+    rounds(told, mortal, database, tmp_path / "system", prefix, 4)
 
 
 @pytest.mark.slow
