@@ -289,16 +289,15 @@ class KafkaReader:
     """The journal's reading side on Kafka. `topic` is its full name. Raises as PartitionReader."""
 
     def __init__(self, address: str, topic: str, *, timeout: float = TIMEOUT) -> None:
-        self._where = f"{address}/{topic}/0"
         self._records = PartitionReader(address, topic, timeout=timeout)
 
     def read(self, offset: int, limit: int) -> Iterator[tuple[int, bytes]]:
         """See JournalReader.read. Raises JournalUnreachable too."""
-        return (self._entry(record) for record in self._records.read(offset, limit))
+        return (_entry(record) for record in self._records.read(offset, limit))
 
     def tail(self, offset: int, timeout: float, limit: int = 1024) -> list[tuple[int, bytes]]:
         """See JournalReader.tail."""
-        return [self._entry(record) for record in self._records.tail(offset, timeout, limit)]
+        return [_entry(record) for record in self._records.tail(offset, timeout, limit)]
 
     def end(self) -> int:
         """See JournalReader.end. Raises JournalUnreachable."""
@@ -308,10 +307,10 @@ class KafkaReader:
         """See JournalReader.close."""
         self._records.close()
 
-    def _entry(self, record: Stored) -> tuple[int, bytes]:
-        if record.value is None:
-            raise JournalBroken(self._where, record.offset, "a record without a value")
-        return record.offset, record.value
+
+def _entry(record: Stored) -> tuple[int, bytes]:
+    """Anybody can append a record without a value: to all readers it is an entry of no bytes, and quarantined."""
+    return record.offset, record.value or b""
 
 
 class KafkaJournal:

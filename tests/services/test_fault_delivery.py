@@ -17,7 +17,7 @@ from rounds import external, history, setup
 from verdict import Verdict
 from workers import Reference, System, header_of
 
-from ledger.journal.kafka import KafkaPublisher, Record
+from ledger.journal.kafka import KafkaPublisher, KafkaReader, Record
 from schemas.events import EVENTS, OraclePrice, Trade
 from schemas.kinds import Reason
 from schemas.sources import Role, source
@@ -165,6 +165,8 @@ def test_poison_in_every_topic(told: Reference, broker: Broker, tmp_path: Path, 
         settled(system, verdict)
         system.check_running()
         verdict.acknowledged(sent)
+        with closing(KafkaReader(system.address, system.topic(Topic.JOURNAL))) as reader:  # an auditor reads the same
+            assert [data for _, data in reader.read(0, reader.end())] == verdict.journal
         for reason, count in refused.items():
             if reason is Reason.NONE:
                 assert len(verdict.found[Topic.QUARANTINE, 0]) == count
