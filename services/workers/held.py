@@ -144,7 +144,7 @@ class Held:
     async def _kept(self, snapshot: Snapshot, before: set[asyncio.Future[Any]]) -> None:
         if before:
             await asyncio.wait(before)
-        if any(future.cancelled() or future.exception() for future in before):
+        if self._failed.done() or any(future.cancelled() or future.exception() for future in before):
             return  # the worker is about to end for that
         await asyncio.get_running_loop().run_in_executor(None, self._keep, snapshot)
 
