@@ -51,17 +51,13 @@ class Gate:
         if not _TIME.fullmatch(time) or not _NONCE.fullmatch(nonce) or not given.isascii():
             what = f"{TIME} (milliseconds), {NONCE} (16 to 64 of A-Z a-z 0-9 _ -) and {SIGNATURE} (hex) are needed"
             raise Refused(401, "SignatureMissing", what)
-        age = now_ms - int(time)
-        if abs(age) > WINDOW_MS:
-            what = (
-                f"its time is {abs(age)} ms {'before' if age > 0 else 'after'} the gateway's, {WINDOW_MS} are allowed"
-            )
-            raise Refused(401, "TimeOutsideWindow", f"{what}: set your clock and sign anew")
+        _timely(int(time), now_ms)
         return name, given, int(time), nonce
 
     def admitted(self, claim: tuple[str, str, int, str], method: str, target: str, body: bytes, now_ms: int) -> Key:
         """The key a request is signed with; its nonce is used up. Raises Refused: KeyUnknown, SignatureWrong,
-        RequestReplayed, Overloaded."""
+        TimeOutsideWindow (its body was too long in coming: its nonce would be forgotten at once), RequestReplayed,
+        Overloaded."""
         name, given, time, nonce = claim
         key = self._keys.get(name)
         wanted = signature(key.secret if key else _UNKNOWN, method, target, time, nonce, body)
@@ -70,6 +66,7 @@ class Gate:
             raise Refused(401, "KeyUnknown", f"no key has the id told in {KEY}")
         if not right:
             raise Refused(401, "SignatureWrong", "method, path, query, time, nonce or body is not what was signed")
+        _timely(time, now_ms)
         self._use(key.id, nonce, time, now_ms)
         return key
 
@@ -84,3 +81,10 @@ class Gate:
         if len(used) >= MOST_NONCES:
             raise Refused(429, "Overloaded", f"{MOST_NONCES} requests of this key within the window", retry_seconds=1.0)
         used[nonce] = time + WINDOW_MS
+
+
+def _timely(time: int, now_ms: int) -> None:
+    age = now_ms - time
+    if abs(age) > WINDOW_MS:
+        what = f"its time is {abs(age)} ms {'before' if age > 0 else 'after'} the gateway's, {WINDOW_MS} are allowed"
+        raise Refused(401, "TimeOutsideWindow", f"{what}: set your clock and sign anew")

@@ -368,10 +368,10 @@ def test_nonces_are_remembered_as_long_as_their_time_counts_and_are_bounded(monk
     key = Key("a", Secret(bytes(32)), frozenset(), frozenset())
     gate = Gate({"a": key})
 
-    def admitted(nonce: str, at: int, now: int) -> str:
+    def admitted(nonce: str, at: int, now: int, body_ms: int = 0) -> str:
         headers = {KEY: "a", TIME: str(at), NONCE: nonce, SIGNATURE: signature(key.secret, "GET", "/", at, nonce, b"")}
         try:
-            gate.admitted(gate.claimed(headers, now), "GET", "/", b"", now)
+            gate.admitted(gate.claimed(headers, now), "GET", "/", b"", now + body_ms)
         except Refused as refused:
             return refused.name
         return "in"
@@ -383,3 +383,6 @@ def test_nonces_are_remembered_as_long_as_their_time_counts_and_are_bounded(monk
     assert admitted("nonce-000000000001", late, late + WINDOW_MS) == "RequestReplayed"
     assert admitted("nonce-000000000001", late, late + WINDOW_MS + 1) == "TimeOutsideWindow"
     assert admitted("nonce-000000000005", late + WINDOW_MS, late + WINDOW_MS + 1) == "in"
+    now = late + 4 * WINDOW_MS  # claimed in time, its body comes when the nonce may have been forgotten
+    assert admitted("nonce-000000000006", now, now) == "in"
+    assert admitted("nonce-000000000006", now, now + WINDOW_MS, 20_000) == "TimeOutsideWindow"
