@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -51,7 +51,9 @@ class Follower:
         self._intake = Intake(FACTS_SHARD, self.state.n, offsets[0])
         self._next = offsets[1:]
         self._waiting: deque[tuple[int, ShardEntry]] = deque()
-        self._notices: list[dict[int, tuple[int, tuple[Run, ...]]]] = [{} for _ in range(settings.shards)]
+        self._notices: list[OrderedDict[int, tuple[int, tuple[Run, ...]]]] = [
+            OrderedDict() for _ in range(settings.shards)
+        ]
 
     @property
     def waits(self) -> bool:
@@ -102,7 +104,7 @@ class Follower:
     def _given_out(self, entry: ShardEntry) -> Told:
         said = tuple(run for shard in self._concerned(entry) for run in self._notices[shard][entry.n][1])
         for held in self._notices:
-            for n in [n for n in held if n <= entry.n]:  # what was said of entries that need no answer goes with them
-                del held[n]
+            while held and next(iter(held)) <= entry.n:  # a shard speaks in order, and may be far ahead of the facts
+                held.popitem(last=False)  # what was said of entries that need no answer goes too
         fold(self.state, entry)
         return Told(entry.n, entry.source, entry, said)

@@ -1,7 +1,9 @@
 """Parts by themselves: what a snapshot refuses, and what a reader makes of records that are strange or out of order."""
 
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from random import Random
+from typing import Any
 
 import pytest
 from simulation.course import course
@@ -9,12 +11,25 @@ from simulation.instances import makings
 
 from ledger.shardwire import decode_shard
 from ledger.snapshot import SnapshotBroken
+from schemas.outcomes import OUTCOMES
+from schemas.wire import OutcomeHeader, decode, encode
 from services.processors.follower import Follower
 from services.processors.intake import Intake
 from services.processors.records import Record, Topic
 
 COURSE = course(0, 2)
 PARTS = ("sequencer", "shard 0", "pricer", "fund", "liquidator")
+
+
+class Counting(OrderedDict[int, Any]):
+    """Counts the keys that are looked at one after the other."""
+
+    looked_at = 0
+
+    def __iter__(self) -> Iterator[int]:
+        for key in super().__iter__():
+            self.looked_at += 1
+            yield key
 
 
 def damaged(data: bytes) -> Iterable[bytes]:
@@ -66,3 +81,22 @@ def test_a_follower_reads_on_from_the_first_of_the_facts_it_has_not_given_out() 
             list(reads.take(Record(Topic.NOTICES, shard, offset, value)))
     assert (reads.state.n, third) == (second, second + 1)
     assert reads.places()[Topic.FACTS, 0] == 1
+
+
+def test_a_shard_may_be_far_ahead_of_the_facts() -> None:
+    """What a service does of an entry must not grow with what has been said of later ones."""
+    facts = [decode_shard(one) for one in COURSE.begun[Topic.FACTS, 0]]
+    reads = Follower(COURSE.settings)
+    said = decode(COURSE.begun[Topic.NOTICES, 0][0], OutcomeHeader, OUTCOMES)
+    counted = Counting()
+    reads._notices[0] = counted
+    for shard in range(COURSE.settings.shards):
+        for offset, value in enumerate(COURSE.begun[Topic.NOTICES, shard]):
+            list(reads.take(Record(Topic.NOTICES, shard, offset, value)))
+    for n in range(facts[-1].n + 1, facts[-1].n + 5001):
+        far = encode(OutcomeHeader(**(said.header | {"n": n, "outcomes": 0})), ())
+        list(reads.take(Record(Topic.NOTICES, 0, n, far)))
+    for offset, value in enumerate(COURSE.begun[Topic.FACTS, 0]):
+        list(reads.take(Record(Topic.FACTS, 0, offset, value)))
+    assert reads.state.n > 0 and len(counted) >= 5000
+    assert counted.looked_at < 4 * len(facts) + len(COURSE.begun[Topic.NOTICES, 0])
