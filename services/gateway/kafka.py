@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from array import array
 from bisect import bisect_right
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from heapq import merge
@@ -68,6 +69,8 @@ _EVERY: Final = 64
 """notices between two of which the place is remembered"""
 _JOURNAL: Final = (Topic.JOURNAL, 0)
 
+log: Final = logging.getLogger("novate.gateway")
+
 Answer = TypeVar("Answer")
 
 
@@ -94,6 +97,10 @@ class KafkaCore:
         self._follower = Follower(settings)
         self._notices = _NoticesSeen(settings.shards)
         self._feed = Feed(self._older)
+        self._untold: deque[Notice] = deque()
+        """notices that are whole and wait for the facts"""
+        self._facts_until = 0
+        """where the facts ended when they began to be read"""
         self._heads: list[Head] = []
         self._owners: dict[int, str] = {}
         self._folded: dict[int, tuple[int, int]] = {}
@@ -221,6 +228,7 @@ class KafkaCore:
                     await _first(self._closing.wait(), asyncio.sleep(_AGAIN))
         finally:
             looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
 
     async def _session(self) -> None:
         """Until it is closed or the broker fails. What was read before stays; each topic is read on from its place."""
@@ -235,7 +243,7 @@ class KafkaCore:
             tasks = [asyncio.ensure_future(self._closing.wait()), self._failed]
             self._until = (await journal.start())[_JOURNAL]
             tasks.append(asyncio.ensure_future(journal.run(self._heard)))
-            await rest.start()
+            self._facts_until = (await rest.start())[Topic.FACTS, 0]
             tasks.append(asyncio.ensure_future(rest.run(self._heard)))
             self._output = output
             self._look_at_end()
@@ -266,16 +274,36 @@ class KafkaCore:
             case Topic.JOURNAL:
                 self._numbered(record)
                 self._look_at_end()
-            case Topic.HEADS:
-                self._heads = [*self._heads[-1:], _head(record.value)]
-            case Topic.OWNERS:
-                told = json.loads(record.value)
-                self._owners[told["shard"]] = told["url"]
+            case Topic.HEADS | Topic.OWNERS:
+                try:
+                    self._published(record)
+                except (ValueError, KeyError, TypeError) as error:  # neither of these is a truth to stop for
+                    what = {"topic": record.topic.value, "offset": record.offset, "what": repr(error)}
+                    log.error("unreadable", extra=what)
             case _:
                 for _ in self._follower.take(record):
                     pass
                 if record.topic == Topic.NOTICES:
-                    self._feed.tell(self._notices.take(record), self._notices.last)
+                    self._untold += self._notices.take(record)
+                self._tell()
+
+    def _published(self, record: Record) -> None:
+        """A head, or a shard's owner. Heads before the newest are repeats: of an archive that is made again."""
+        if record.topic == Topic.OWNERS:
+            told = json.loads(record.value)
+            self._owners[int(told["shard"])] = str(told["url"])
+        elif (head := _head(record.value)).entries > (self._heads[-1].entries if self._heads else 0):
+            self._heads = [*self._heads[-1:], head]
+
+    def _tell(self) -> None:
+        """Tell listeners what they may hear; not before the facts, which say whose an account is."""
+        read = self._next[Topic.FACTS, 0] >= self._facts_until
+        upto = self._notices.last if read else self._follower.state.n
+        told = []
+        while self._untold and self._untold[0].n <= upto:
+            told.append(self._untold.popleft())
+        if told:
+            self._feed.tell(told, upto)
 
     def _look_at_end(self) -> None:
         if self._output is not None and self._journal.sequence.offset >= self._until:
@@ -364,6 +392,10 @@ class KafkaCore:
         except WriteFailed as error:
             self._fail(error)
             raise Stopped(f"the journal cannot be reached: {error}") from error
+        except asyncio.CancelledError:  # it was not sent, and must not be taken for an entry on its way
+            self._in_flight.pop((source, sequence), None)
+            self._last_sent[source] = sequence - 1
+            raise
         written[0].add_done_callback(self._acknowledged)
         return sent.judged
 
@@ -386,7 +418,7 @@ class KafkaCore:
             async with httpx.AsyncClient(timeout=ANSWER_WITHIN) as client:
                 asked = {"shard": shard, "question": question.model_dump(mode="json")}
                 page = await client.post(f"{url}/ask", json=asked)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise AccountElsewhere(account, shard) from error
         if page.status_code == 404:
             raise AccountUnknown(account, self._follower.state.n)
@@ -527,13 +559,13 @@ async def _folds(client: httpx.AsyncClient, url: str) -> dict[int, tuple[int, in
     try:
         told = (await client.get(f"{url}/health")).json()["folds"]
         return {int(shard): (int(one["n"]), int(one["lag"])) for shard, one in told.items()}
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
 def _head(line: bytes) -> Head:
     told = json.loads(line)
-    return Head(**{**told, "outcomes": tuple(told["outcomes"])})
+    return Head(**{**told, "entries": int(told["entries"]), "outcomes": tuple(told["outcomes"])})
 
 
 async def _first(*work: Coroutine[Any, Any, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from broker import running
+from simulation.course import course
 from workers import ALL, Reference, System, header_of, reference
 
 from ledger.journal.kafka import KafkaPublisher, Record
@@ -19,6 +20,7 @@ from ledger.journal.topics import JOURNAL, create, topic_name
 from ledger.merkle import includes
 from schemas.events import EVENTS, AccountOpened
 from schemas.kinds import Segregation
+from schemas.outcomes import AccountRegistered
 from schemas.sources import Role, source
 from schemas.wire import encode_entry, runs_of
 from services.asking import Kind, Question
@@ -36,8 +38,10 @@ from services.gateway.core import (
     Stopped,
 )
 from services.gateway.kafka import KafkaCore
-from services.heads import read_heads
+from services.heads import Head, read_heads
 from services.lockstep import HEADS, Settings
+from services.processors.records import Record as Read
+from services.processors.records import Topic
 from services.workers.settings import settle
 
 WITHIN = 30.0
@@ -257,3 +261,62 @@ def test_the_broker_goes_and_comes_back(tmp_path: Path, monkeypatch: pytest.Monk
         with pytest.raises(Stopped):
             asyncio.run(append(core, entry(5)))
         assert one.address and topic_name("t", JOURNAL)
+
+
+NOWHERE = "127.0.0.1:1"
+"""where no broker is: what a core makes of records is tried without one"""
+
+
+def test_what_is_no_head_and_no_owner_is_passed_over_and_an_older_head_too() -> None:
+    def head(entries: int) -> bytes:
+        return Head(entries, entries, "00", "00", ("00",)).line().encode()
+
+    said = [
+        (Topic.OWNERS, b""), (Topic.OWNERS, b"{"), (Topic.OWNERS, b"[]"), (Topic.OWNERS, b'{"shard": 0}'),
+        (Topic.OWNERS, b'{"shard": 0, "url": "http://one"}'), (Topic.HEADS, b"null"), (Topic.HEADS, b"{}"),
+        *((Topic.HEADS, head(entries)) for entries in (100, 200, 300, 100, 200)),  # the archive is made again
+    ]  # fmt: skip
+    with closing(KafkaCore(NOWHERE, "t", Settings(1, 100, 0))) as core:
+        for offset, (topic, value) in enumerate(said):
+            asyncio.run(core._heard(Read(topic, 0, offset, value)))
+        assert core._owners == {0: "http://one"}
+        assert [one.entries for one in core._heads] == [200, 300]
+
+
+def test_notices_wait_until_it_is_known_whose_the_accounts_are() -> None:
+    """Else a member who listens while the gateway reads its history would not be told of its own accounts."""
+    ran = course(0, 2)
+    facts = ran.begun[Topic.FACTS, 0]
+    with closing(KafkaCore(NOWHERE, "t", ran.settings)) as core:
+        core._facts_until = len(facts)
+        for shard in range(ran.settings.shards):
+            for offset, value in enumerate(ran.begun[Topic.NOTICES, shard]):
+                asyncio.run(core._heard(Read(Topic.NOTICES, shard, offset, value)))
+        assert not core._feed._held
+        for offset, value in enumerate(facts):
+            asyncio.run(core._heard(Read(Topic.FACTS, 0, offset, value)))
+            assert all(one.n <= core._follower.state.n for one in core._feed._held) or offset + 1 == len(facts)
+        named = [
+            int(row["account"]) for one in core._feed._held for run in one.said if run.message.cls is AccountRegistered
+            for row in run.rows
+        ]  # fmt: skip
+        assert named and all(core.member_of(account) is not None for account in named)
+        assert not core._untold
+
+
+def test_a_call_that_is_cancelled_leaves_no_entry_that_is_said_to_be_on_its_way() -> None:
+    class Waits:
+        async def send(self, _writes: object) -> None:
+            await asyncio.Event().wait()
+
+    core = KafkaCore(NOWHERE, "t", Settings(1, 100, 0))
+    core.close()  # its own thread would clear up behind it
+
+    async def cancelled() -> None:
+        core._output = Waits()  # type: ignore[assignment]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(core._append([entry(1)]), 0.05)
+
+    asyncio.run(cancelled())
+    assert core._expected(source(Role.REGISTRAR)) == 1
+    assert not core._in_flight
