@@ -57,8 +57,13 @@ class Follower:
 
     @property
     def waits(self) -> bool:
-        """Whether entries are known that not every shard has answered yet."""
-        return bool(self._waiting)
+        """Whether entries are known that not every shard has answered yet, or that wait for one before them."""
+        return bool(self._waiting) or self._intake.missing is not None
+
+    @property
+    def missing(self) -> tuple[int, int] | None:
+        """(the last fact here, the n that the first waiting one follows), where facts wait for one that is missing."""
+        return self._intake.missing
 
     def places(self) -> Mapping[Place, int]:
         """Where to read from: everything before has been given out."""

@@ -55,6 +55,11 @@ class Service:
         """Whether everything decided is in the journal, and every known entry was answered by the shards."""
         return not self._decided and not self._follower.waits
 
+    @property
+    def missing(self) -> tuple[int, int] | None:
+        """See Follower."""
+        return self._follower.missing
+
     def places(self) -> Mapping[Place, int]:
         """See Processor."""
         return self._follower.places()

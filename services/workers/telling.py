@@ -134,7 +134,8 @@ def _standing(processor: Processor) -> dict[str, Any]:
             missing = processor.missing
             return {"n": processor.state.n, "mark": processor.state.mark, "missing": missing}
         case Service():
-            return {"n": processor.state.n, "mark": processor.state.mark, "missing": None, "quiet": processor.quiet}
+            missing = processor.missing
+            return {"n": processor.state.n, "mark": processor.state.mark, "missing": missing, "quiet": processor.quiet}
         case Projecting():
             return {"n": processor.n, "missing": None}
         case _:

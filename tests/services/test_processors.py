@@ -13,9 +13,12 @@ from ledger.shardwire import decode_shard
 from ledger.snapshot import SnapshotBroken
 from schemas.outcomes import OUTCOMES
 from schemas.wire import OutcomeHeader, decode, encode
+from services.processors.deciders import Paying
 from services.processors.follower import Follower
 from services.processors.intake import Intake
 from services.processors.records import Record, Topic
+from services.processors.service import Service
+from services.workers.telling import _standing
 
 COURSE = course(0, 2)
 PARTS = ("sequencer", "shard 0", "pricer", "fund", "liquidator")
@@ -100,3 +103,16 @@ def test_a_shard_may_be_far_ahead_of_the_facts() -> None:
         list(reads.take(Record(Topic.FACTS, 0, offset, value)))
     assert reads.state.n > 0 and len(counted) >= 5000
     assert counted.looked_at < 4 * len(facts) + len(COURSE.begun[Topic.NOTICES, 0])
+
+
+def test_a_service_whose_facts_lack_one_says_so_and_is_not_quiet() -> None:
+    facts = COURSE.begun[Topic.FACTS, 0]
+    fund = Service(COURSE.settings, Paying(COURSE.settings.shards))
+    for offset, value in enumerate([facts[0], b"?", *facts[2:4]]):
+        fund.take(Record(Topic.FACTS, 0, offset, value))
+    for shard in range(COURSE.settings.shards):
+        for offset, value in enumerate(COURSE.begun[Topic.NOTICES, shard]):
+            fund.take(Record(Topic.NOTICES, shard, offset, value))
+    first, lost = (decode_shard(one).n for one in facts[:2])
+    assert (fund.state.n, fund.missing, fund.quiet) == (first, (first, lost), False)
+    assert _standing(fund)["missing"] == (first, lost)
