@@ -16,7 +16,7 @@ from bisect import bisect_right
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from heapq import merge
+from heapq import heappop, heappush, merge
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeVar
@@ -278,8 +278,8 @@ class KafkaCore:
                 try:
                     self._published(record)
                 except (ValueError, KeyError, TypeError) as error:  # neither of these is a truth to stop for
-                    what = {"topic": record.topic.value, "offset": record.offset, "what": repr(error)}
-                    log.error("unreadable", extra=what)
+                    what = {"topic": record.topic.value, "offset": record.offset, "what": repr(error)[:200]}
+                    log.error(json.dumps({"error": "unreadable"} | what))
             case _:
                 for _ in self._follower.take(record):
                     pass
@@ -499,6 +499,8 @@ class _NoticesSeen:
         self.last = 0
         self._told = [0] * shards
         self._held: defaultdict[int, dict[int, tuple[Run, ...]]] = defaultdict(dict)
+        self._order: list[int] = []
+        """the entries held, as a heap: a shard may be far ahead of another"""
         self._index: list[tuple[array[int], array[int]]] = [(array("Q"), array("Q")) for _ in range(shards)]
         self._count = [0] * shards
 
@@ -509,8 +511,8 @@ class _NoticesSeen:
         except WireError:
             return []
         n, shard = notice.header["n"], record.partition
-        if n <= self._told[shard]:
-            return []  # a repeat
+        if notice.header["shard"] != shard or n <= self._told[shard]:
+            return []  # a stray, or a repeat
         self._told[shard] = n
         if self._count[shard] % _EVERY == 0:
             numbers, offsets = self._index[shard]
@@ -518,10 +520,15 @@ class _NoticesSeen:
             offsets.append(record.offset)
         self._count[shard] += 1
         if notice.runs:
+            if n not in self._held:
+                heappush(self._order, n)
             self._held[n][shard] = notice.runs
         self.last = min(self._told)
-        whole = sorted(one for one in self._held if one <= self.last)
-        return [Notice(one, _joined(self._held.pop(one))) for one in whole]
+        whole = []
+        while self._order and self._order[0] <= self.last:
+            one = heappop(self._order)
+            whole.append(Notice(one, _joined(self._held.pop(one))))
+        return whole
 
     def offset(self, shard: int, after: int) -> int:
         """A place in a shard's partition before which nothing lies past entry `after`."""

@@ -37,7 +37,7 @@ from services.gateway.core import (
     SequenceTaken,
     Stopped,
 )
-from services.gateway.kafka import KafkaCore
+from services.gateway.kafka import KafkaCore, _NoticesSeen
 from services.heads import Head, read_heads
 from services.lockstep import HEADS, Settings
 from services.processors.records import Record as Read
@@ -320,3 +320,20 @@ def test_a_call_that_is_cancelled_leaves_no_entry_that_is_said_to_be_on_its_way(
     asyncio.run(cancelled())
     assert core._expected(source(Role.REGISTRAR)) == 1
     assert not core._in_flight
+
+
+def test_notices_are_put_together_in_order_also_where_a_shard_is_far_ahead() -> None:
+    ran = course(0, 2)
+    wanted: list[int] = []
+    for ahead in (0, 1):
+        seen = _NoticesSeen(2)
+        said = {shard: ran.begun[Topic.NOTICES, shard] for shard in range(2)}
+        for offset, value in enumerate(said[ahead]):
+            assert seen.take(Read(Topic.NOTICES, 1 - ahead, offset, value)) == []  # a stray: another shard's
+            assert seen.take(Read(Topic.NOTICES, ahead, offset, value)) == []
+        told = [
+            one.n for offset, value in enumerate(said[1 - ahead])
+            for one in seen.take(Read(Topic.NOTICES, 1 - ahead, offset, value))
+        ]  # fmt: skip
+        assert told == sorted(told) and len(told) > 3
+        assert told == (wanted := wanted or told)
