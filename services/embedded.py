@@ -47,6 +47,9 @@ MOST_WAITING: Final = 2048
 MOST_WAITING_BYTES: Final = 64 << 20
 RECEIPTS: Final = 1 << 16
 """receipts that are remembered for repeats"""
+TAKEN_UP: Final = 1 << 10
+"""entries before a checkpoint whose receipts are remembered again: who sends its last one again after a restart is told
+whether that is the one that is there"""
 
 
 class Engine:
@@ -239,6 +242,11 @@ class Engine:
             clearing.chains = Chains.after(point.head, point.peaks)
             self._answers.restore(point.answers)
         first = clearing.sequence.offset
+        if clearing.sequence.n == first:  # so every entry has a number, and it is known without numbering
+            begin = max(0, first - TAKEN_UP)
+            for offset, data in self._journal.read(begin, first - begin):
+                header = decode_header(data, EntryHeader)[0]
+                self._remember(header["source"], header["sequence"], offset, offset + 1)
         for offset, data in self._journal.read(first, end - first):
             before = clearing.sequence.n
             self._take(offset, data)

@@ -21,7 +21,7 @@ from services import embedded
 from services.auditor import audit
 from services.checkpoints import CHECKPOINTS
 from services.embedded import Embedded, Engine
-from services.gateway.core import Overloaded, Receipt, SequenceGap, Stopped
+from services.gateway.core import Overloaded, Receipt, SequenceGap, SequenceTaken, Stopped
 from services.lockstep import JOURNAL, Settings
 from services.run import own_inputs, run
 from services.snapshots import SNAPSHOTS
@@ -180,3 +180,18 @@ def test_broken_books_stop_everything(tmp_path: Path) -> None:
     assert "ConservationBroken" in core.health()["why"]
     with pytest.raises(Stopped):
         core.submit([lone(1000, 3)])
+
+
+def test_another_entry_under_an_old_number_is_no_repeat_after_a_restart(tmp_path: Path) -> None:
+    """Else who lost its own state with the restart would be told that its new entry is there."""
+
+    def sent(sequence: int, number: int) -> bytes:
+        return encode_entry(1000, sequence, runs_of(EVENTS, [trade(number)]))
+
+    with closing(Engine(tmp_path, SETTINGS)) as engine:
+        engine.append([[sent(1, 1), sent(2, 2)]])
+        engine.fold()
+    with closing(Engine(tmp_path, SETTINGS)) as again:
+        ((repeat,), (taken,)) = again.append([[sent(2, 2)], [sent(1, 3)]])
+        assert repeat == Receipt(1000, 2, 1, 2, repeated=True)
+        assert isinstance(taken, SequenceTaken) and taken.offset == 0
