@@ -40,6 +40,8 @@ _INSTALLERS: Final = {
     "dnf": (("dnf", "install", "-q", "-y", "maven"),),
     "apk": (("apk", "add", "-q", "maven"),),
 }
+_FAST: Final = ("-XX:+UseParallelGC",)
+"""records of a megabyte are more than a region of the default collector, which then collects all the time"""
 _QUICK: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto")
 _DIED: Final = 200
 """lines of the log that a failure tells"""
@@ -69,13 +71,13 @@ class Broker:
 
     def __init__(
         self, directory: Path, jars: Path, *, port: int | None = None, quick: bool = False, durable: bool = False,
-        heap_mib: int = 512, settings: Mapping[str, str] | None = None, java: Path | None = None,
+        heap_mib: int = 1024, settings: Mapping[str, str] | None = None, java: Path | None = None,
     ) -> None:  # fmt: skip
         self.directory = directory.resolve()
         self.port = port if port is not None else free_port()
         self._controller = free_port()
         self._java = java if java is not None else found_java()
-        self._options = (f"-Xmx{heap_mib}m", f"-Xms{heap_mib // 2}m", *(_QUICK if quick else ()))
+        self._options = (f"-Xmx{heap_mib}m", f"-Xms{heap_mib // 2}m", *(_QUICK if quick else _FAST))
         self._classes = f"{jars.resolve()}/*"
         self._settings = {**own_settings(str(self.directory / "data"), self.port, self._controller), **(settings or {})}
         if durable:

@@ -106,19 +106,32 @@ class Held:
                 self._keeping.cancel()
 
     async def _work(self) -> None:
+        """The next batch is folded while the last one's writes are handed over; these stay in order."""
         records: list[Record] = []
-        while True:
-            await self._step(records)
-            records = await self.tray.take()
+        saying: asyncio.Task[None] | None = None
+        try:
+            while True:
+                folded = await asyncio.get_running_loop().run_in_executor(self._pool, self.fold.fold, records)
+                if saying is not None:
+                    await saying
+                saying = asyncio.ensure_future(self._say(folded))
+                saying.add_done_callback(self._said)
+                records = await self.tray.take()
+        finally:
+            if saying is not None:
+                saying.cancel()
 
-    async def _step(self, records: Sequence[Record]) -> None:
-        folded = await asyncio.get_running_loop().run_in_executor(self._pool, self.fold.fold, records)
+    async def _say(self, folded: Folded) -> None:
         done = 0
         for writes, snapshot in folded.snapshots:
             await self._write(folded.writes[done:writes])
             done = writes
             await self._snapshot(snapshot)
         await self._write(folded.writes[done:])
+
+    def _said(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
 
     async def _write(self, writes: Sequence[Write]) -> None:
         for write, future in zip(writes, await self._send(writes), strict=True):

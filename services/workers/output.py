@@ -15,7 +15,7 @@ GIVE_UP: Final = 40.0
 """seconds that a broker may be away before a write has failed for good"""
 
 _LARGEST: Final = 17 << 20
-_BATCH: Final = 1 << 20
+_BATCH: Final = 8 << 20
 """bytes of a batch; a larger record makes a batch of its own"""
 _RETRY_MS: Final = 50
 

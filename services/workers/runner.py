@@ -37,6 +37,8 @@ log: Final = logging.getLogger("novate.worker")
 _FETCH_WAIT_MS: Final = 100
 """how long the broker holds a fetch at the end of a topic: other questions on the connection wait behind it"""
 _FETCH: Final = 4 << 20
+_PAUSED: Final = 0.005
+"""seconds between two looks whether a partition that was paused for its full buffer can be read again"""
 _BUFFERED: Final = 16
 """records between Faust's fetcher and a partition's tray"""
 _MOST_GAPS: Final = 20
@@ -291,6 +293,12 @@ def _transport(app: faust.App, worker: Worker) -> driver.Transport:
 
         def _new_consumer_thread(self) -> Any:
             return Thread(self, loop=self.loop, beacon=self.beacon)
+
+        async def _wait_next_records(self, timeout: float) -> Any:
+            # Where all partitions are paused because their buffers are full, Faust would look again in a second.
+            while self.flow_active and not self.should_stop and not self._get_active_partitions():
+                await self.sleep(_PAUSED)
+            return await super()._wait_next_records(timeout)
 
         async def perform_seek(self) -> None:
             for tp, offset in (await worker.places(self, self.assignment())).items():

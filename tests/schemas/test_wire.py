@@ -239,7 +239,9 @@ def test_wrong_version() -> None:
 
 def test_another_version_is_told_before_its_lengths() -> None:
     refused(patched(0, "<HHHH", 24, 1, SCHEMA_ID, SCHEMA_VERSION + 1), Reason.UNKNOWN_VERSION, 6)
-    refused(patched(FIRST_RUN, "<HHHHH", 8, 23, SCHEMA_ID, SCHEMA_VERSION + 1, 90), Reason.UNKNOWN_VERSION, FIRST_RUN + 6)
+    refused(
+        patched(FIRST_RUN, "<HHHHH", 8, 23, SCHEMA_ID, SCHEMA_VERSION + 1, 90), Reason.UNKNOWN_VERSION, FIRST_RUN + 6
+    )
 
 
 def test_wrong_template() -> None:
