@@ -25,7 +25,7 @@ from schemas.outcomes import OUTCOMES
 from schemas.wire import SCHEMA_ID, SCHEMA_VERSION
 from services.asking import Kind, Question
 from services.gateway import documents
-from services.gateway.bodies import BINARY, JSON, LARGEST, Sent, entries_in, entry_in, event_in, parsed
+from services.gateway.bodies import BINARY, JSON, LARGEST, Sent, entries_in, entry_in, event_in, not_ahead, parsed
 from services.gateway.core import Core, Receipt
 from services.gateway.keys import READS_SOURCES, Key, Keys, Right
 from services.gateway.listening import Wanted, events
@@ -178,6 +178,7 @@ class Gateway:
         return JSONResponse(receipts[0]._asdict(), 200 if receipts[0].repeated else 201)
 
     async def _append(self, sent: Sequence[Sent]) -> tuple[list[Receipt], Refused | None]:
+        not_ahead(sent, _now_ms() * 1000)
         judged = await self._core.append([one.data for one in sent])
         receipts = [one for one in judged if isinstance(one, Receipt)]
         fresh = [one for one, receipt in zip(sent, receipts, strict=False) if not receipt.repeated]

@@ -28,6 +28,10 @@ _NEWLINES: Final = frozenset({ProfileText})
 """events whose text has lines"""
 
 
+MOST_AHEAD: Final = 60_000_000
+"""microseconds that an oracle may be ahead of this machine's clock"""
+
+
 class Sent(NamedTuple):
     """An entry that may go to the journal."""
 
@@ -35,6 +39,8 @@ class Sent(NamedTuple):
     sequence: int
     events: int
     data: bytes
+    latest: int
+    """the latest time that an oracle tells in it, microseconds; 0 where none does"""
 
 
 def entry_in(body: bytes, media: str, key: Key) -> Sent:
@@ -98,7 +104,7 @@ def _binary(data: bytes, key: Key) -> Sent:
     batch = decode(data, EntryHeader, EVENTS)
     source, sequence = batch.header["source"], batch.header["sequence"]
     _check(source, sequence, batch.runs, key)
-    return Sent(source, sequence, len(batch), data)
+    return Sent(source, sequence, len(batch), data, _latest(batch.runs))
 
 
 def _formed(form: dict[str, Any], events: object, path: str, key: Key) -> Sent:
@@ -114,7 +120,21 @@ def _formed(form: dict[str, Any], events: object, path: str, key: Key) -> Sent:
             raise FormError(error.fault, f"{path}.events[{at}]{error.path[1:]}", error.what) from None
     runs = runs_of(EVENTS, messages)
     _check(source, sequence, runs, key)
-    return Sent(source, sequence, len(messages), encode_entry(source, sequence, runs))
+    return Sent(source, sequence, len(messages), encode_entry(source, sequence, runs), _latest(runs))
+
+
+def _latest(runs: Sequence[Run]) -> int:
+    told = [int(run.rows["time"].max()) for run in runs if run.message.cls in ALLOWED[Role.ORACLE] and len(run.rows)]
+    return max(told, default=0)
+
+
+def not_ahead(sent: Sequence[Sent], now: int) -> None:
+    """Refuses an oracle's time further ahead of the clock (`now`, microseconds) than MOST_AHEAD: the fold's time would
+    move there, and every honest price after it would be late."""
+    for one in sent:
+        if one.latest > now + MOST_AHEAD:
+            ahead = f"a time {(one.latest - now) / 1e6:.0f} s ahead, at most {MOST_AHEAD // 10**6} s is taken"
+            raise Refused(422, "TimeAhead", f"source {one.source}, entry {one.sequence}: {ahead}")
 
 
 def _check(source: int, sequence: int, runs: Sequence[Run], key: Key) -> None:

@@ -18,6 +18,8 @@ ACCOUNT_FIELDS: Final = ("account", "intended", "debit", "credit", "bidder")
 """fields of an outcome that name an account"""
 PUBLIC: Final = frozenset({MarkDone})
 """what a member hears though no account of its own is named"""
+PUBLIC_FIELDS: Final = ("type", "mark", "time")
+"""and what it hears of them"""
 OF_AUCTIONS: Final = frozenset({AuctionOpened, AuctionClosed, BidReserved, MarkDone})
 KEEP_ALIVE_SECONDS: Final = 15.0
 
@@ -47,7 +49,11 @@ def heard(notice: Notice, key: Key, wanted: Wanted, member_of: MemberOf) -> list
                 continue
             if key.member is not None and cls not in PUBLIC and key.member not in map(member_of, named):
                 continue
-            out.append(to_json(OUTCOMES, message_of(run.message, row)))
+            told = to_json(OUTCOMES, message_of(run.message, row))
+            # sums over a shard's accounts are nobody's: a member could take its own off them
+            out.append(
+                told if key.member is None or cls not in PUBLIC else {name: told[name] for name in PUBLIC_FIELDS}
+            )
     return out
 
 

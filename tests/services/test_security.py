@@ -169,6 +169,7 @@ def test_a_member_sees_its_own_accounts_alone(running: tuple[str, Keys, Embedded
         named = {told[name] for told in heard for name in ("account", "bidder", "intended") if name in told}
         assert named == {MINE}
         assert {told["type"] for told in heard} > {"MarkDone", "RungChanged"}
+        assert {tuple(told) for told in heard if told["type"] == "MarkDone"} == {("type", "mark", "time")}
         assert not list(member.notices(0, account=THEIRS, seconds=0))
         assert THEIRS in {told.get("account") for one in everyone.notices(0, seconds=0) for told in one.notices}
 
@@ -386,3 +387,18 @@ def test_nonces_are_remembered_as_long_as_their_time_counts_and_are_bounded(monk
     now = late + 4 * WINDOW_MS  # claimed in time, its body comes when the nonce may have been forgotten
     assert admitted("nonce-000000000006", now, now) == "in"
     assert admitted("nonce-000000000006", now, now + WINDOW_MS, 20_000) == "TimeOutsideWindow"
+
+
+@pytest.mark.parametrize(("ahead", "taken"), [(-3600, True), (30, True), (90, False), (10**9, False)])
+def test_an_oracle_does_not_move_time_ahead_of_the_clock(
+    running: tuple[str, Keys, Embedded], ahead: int, taken: bool
+) -> None:
+    address, keys, _ = running
+    told = oracle(time.time_ns() // 1000 + ahead * 10**6, 7400.0)[:1]
+    with Client(address, keys["oracle"]) as client:
+        if taken:
+            assert client.send(source(Role.ORACLE), told).offset is not None
+        else:
+            with pytest.raises(GatewayRefused) as refused:
+                client.send(source(Role.ORACLE), told)
+            assert (refused.value.status, refused.value.name) == (422, "TimeAhead")
