@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCE_FOLDERS := schemas risk insurance liquidation ledger services bench
-SOURCES := $(wildcard $(addsuffix /*.py,$(SOURCE_FOLDERS)) ledger/journal/*.py)
+SOURCES := $(shell find $(SOURCE_FOLDERS) -name '*.py')
 
 .PHONY: run test check unit faults bench setup clean
 
@@ -35,7 +35,7 @@ unit: setup
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
 faults: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -s
 
 test: check unit
 

@@ -1,4 +1,4 @@
-"""The command `novate`: run, audit, replay, explain, balance, journal cat, proof, schema."""
+"""The command `novate`: run, replay, explain, balance, journal cat, proof, schema; and where the others are."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from ledger.conservation import ConservationBroken
 from ledger.journal import JournalBroken, JournalFull, JournalLocked, JournalUnreachable
 from ledger.journal.outcomes import OutcomeDiffers, OutcomeOutOfOrder, OutcomesBroken
 from ledger.journal.sqlite import SqliteReader
-from ledger.journal.topics import PREFIX
 from ledger.merkle import MerkleLog, includes, leaf_hash
 from ledger.sequence import Numbered, SequenceState, number
 from ledger.trades import InvariantBroken
@@ -32,9 +32,6 @@ from schemas.outcomes import OUTCOMES
 from schemas.sbe import document
 from schemas.units import format_time, parse_time
 from schemas.wire import EntryHeader, WireError, decode, messages_of
-from services.auditor import Verdict, audit
-from services.cli_history import Kafka, Prefix, history_app
-from services.cli_system import system_app
 from services.explain import explained, owner, standing, summary
 from services.figures import figures
 from services.heads import HeadDiffers
@@ -42,10 +39,36 @@ from services.lockstep import JOURNAL, SETTINGS, RunDiffers
 from services.replay import position_at, replayed
 from services.report import Audit, html, summary_table
 from services.run import Inputs, run, venue_of
-from services.sources import ClusterSource
 from services.tables import read_accounts, read_deposits, read_funding, read_prices, read_trades
+from services.terminal import CONSOLE, ERRORS, Refused, print_json, print_verdict, progress_bar
+
+LATE: Final = {
+    **dict.fromkeys(("audit", "archive", "import", "reshard"), "services.cli_history"),
+    **dict.fromkeys(
+        ("up", "demo", "gateway", "worker", "projector", "archiver", "postgres", "broker", "migrate", "topics", "keys"),
+        "services.cli_system",
+    ),
+}
+"""the module of each command that needs Kafka, PostgreSQL or a server: read in when it is asked for"""
+
+
+class Lazily(TyperGroup):
+    """The commands of this module and those of LATE."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All names, in the order of the help."""
+        return [*super().list_commands(ctx), *LATE]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command; None where there is no such one."""
+        if cmd_name not in LATE:
+            return super().get_command(ctx, cmd_name)
+        group: Any = get_command(import_module(LATE[cmd_name]).app)
+        return group.get_command(ctx, cmd_name)
+
 
 app = typer.Typer(
+    cls=Lazily,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -53,20 +76,11 @@ app = typer.Typer(
 )
 journal_app = typer.Typer(no_args_is_help=True, help="Read the journal.")
 app.add_typer(journal_app, name="journal")
-app.add_typer(system_app)
-app.add_typer(history_app)
 
 Directory = Annotated[Path, typer.Argument(help="A run's directory", metavar="DIR")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
 REPORT = "report.html"
 FIGURES = "figures.json"
-
-_console = Console()
-_errors = Console(stderr=True)
-
-
-class Refused(Exception):  # noqa: N818 - caught in main, printed in one line
-    """What the user asked for cannot be done: says why and what to do."""
 
 
 @contextmanager
@@ -97,28 +111,6 @@ def _told() -> Iterator[None]:
         raise Refused(str(error)) from error
 
 
-def _bar(description: str, *, quiet: bool) -> Progress:
-    """A progress bar on the terminal; where the errors go elsewhere there is none."""
-    return Progress(
-        TextColumn(f"{description:<10}"),
-        BarColumn(bar_width=40),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=_errors,
-        disable=quiet or not _errors.is_terminal,
-        transient=False,
-    )
-
-
-def _print(answer: Any) -> None:
-    sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
-
-
-def _said(verdict: str, *, good: bool) -> None:
-    _console.print(verdict, style="bold green" if good else "bold red", highlight=False, markup=False, soft_wrap=True)
-
-
 @app.command("run")
 def run_command(
     out: Annotated[Path, typer.Option("--out", help="Where the journal, snapshots and report go", metavar="DIR")],
@@ -146,7 +138,7 @@ def run_command(
         shutil.rmtree(out)
     with _told():
         inputs = _inputs(prices, funding, account_file, deposits, trades)
-        with _bar("clearing", quiet=as_json) as bar:
+        with progress_bar("clearing", quiet=as_json) as bar:
             task = bar.add_task("clearing", total=None)
             ledger, ran = run(
                 out,
@@ -176,11 +168,11 @@ def run_command(
     (out / REPORT).write_text(html(told), "utf-8")
     (out / FIGURES).write_text(json.dumps(asdict(told), indent=1) + "\n", "utf-8")
     if as_json:
-        _print(asdict(told))
+        print_json(asdict(told))
     else:
-        _console.print(summary_table(told))
-        _said(verdict.verdict, good=verdict.agreed)
-        _console.print(f"report: {out / REPORT}", highlight=False, soft_wrap=True)
+        CONSOLE.print(summary_table(told))
+        print_verdict(verdict.verdict, good=verdict.agreed)
+        CONSOLE.print(f"report: {out / REPORT}", highlight=False, soft_wrap=True)
     if audited and not verdict.agreed:
         raise typer.Exit(1)
 
@@ -215,36 +207,13 @@ def _inputs(
 def _fresh_audit(directory: Path, *, quiet: bool) -> Audit:
     """The audit in another process, as an auditor would run it."""
     command = [sys.executable, "-m", "services.cli", "audit", str(directory), "--json"]
-    with _bar("auditing", quiet=quiet) as bar:
+    with progress_bar("auditing", quiet=quiet) as bar:
         bar.add_task("auditing", total=None)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):
         return Audit(agreed=False, verdict=f"the audit did not end: {done.stderr.strip()[-500:]}")
     told = json.loads(done.stdout)
     return Audit(agreed=bool(told["agrees"]), verdict=str(told["verdict"]))
-
-
-@app.command("audit")
-def audit_command(
-    directory: Annotated[Path | None, typer.Argument(help="A run's directory, or an archive", metavar="DIR")] = None,
-    kafka: Kafka = None,
-    prefix: Prefix = PREFIX,
-    heads: Annotated[Path | None, typer.Option(help="A copy of the published heads that you hold")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Fold the journal again from its first entry and compare every byte. Exit 0: all agrees; 1: a first difference."""
-    if (directory is None) == (kafka is None):
-        raise Refused("name a directory, an archive or --kafka HOST:PORT")
-    source = directory or (lambda: ClusterSource(str(kafka), prefix))
-    with _told(), _bar("auditing", quiet=as_json) as bar:
-        task = bar.add_task("auditing", total=None)
-        verdict: Verdict = audit(source, heads, lambda done, of: bar.update(task, completed=done, total=of))
-    if as_json:
-        _print({**asdict(verdict), "verdict": verdict.line()})
-    else:
-        _said(verdict.line(), good=verdict.agrees)
-    if not verdict.agrees:
-        raise typer.Exit(1)
 
 
 @app.command("replay")
@@ -261,7 +230,7 @@ def replay_command(
     with _told():
         told = summary(replayed(directory, to, from_start=from_start, fall_back=fall_back))
     if as_json:
-        _print(told)
+        print_json(told)
         return
     table = Table(title=f"position {told['position']}, {told['time']}", show_header=False)
     for name in ("mark", "accounts", "open_positions", "running_auctions"):
@@ -270,9 +239,9 @@ def replay_command(
         table.add_row(f"price of {symbol}", price)
     for symbol, amounts in told["assets"].items():
         table.add_row(f"{symbol} held for accounts", amounts["held_for_accounts"])
-    _console.print(table)
+    CONSOLE.print(table)
     for shard, digest in enumerate(told["digests"]):
-        _console.print(f"digest of shard {shard}: {digest}", highlight=False, soft_wrap=True)
+        CONSOLE.print(f"digest of shard {shard}: {digest}", highlight=False, soft_wrap=True)
 
 
 @app.command("explain")
@@ -286,10 +255,10 @@ def explain_command(
     with _told():
         told = explained(directory, account, at)
     if as_json:
-        _print(told)
+        print_json(told)
         return
-    _console.print(f"[bold]{told['name']}[/] (account {account}) after entry {at}, {told['time']}", highlight=False)
-    _console.print(
+    CONSOLE.print(f"[bold]{told['name']}[/] (account {account}) after entry {at}, {told['time']}", highlight=False)
+    CONSOLE.print(
         f"{told['rung']}; profile {told['profile']['name']} ({(told['profile']['digest'] or '')[:12]})", highlight=False
     )
     top = Table("", "dollars", title="margin", title_justify="left")
@@ -297,25 +266,25 @@ def explain_command(
         top.add_row(name, told[name])
     top.add_row("margin ratio", told["margin_ratio"] or "-")
     top.add_row("breach", "yes" if told["breach"] else "no")
-    _console.print(top)
+    CONSOLE.print(top)
     held = Table("what equity is made of", "amount", "counts, dollars", title_justify="left")
     for part in told["equity_of_assets"]:
         held.add_row(part["asset"], f"{part['value']} less {part['haircut']}", part["counted"])
     for part in told["equity_of_positions"]:
         held.add_row(part["instrument"], f"{part['lots']:,} lots", part["counted"])
-    _console.print(held)
+    CONSOLE.print(held)
     for group in told["groups"]:
         legs = Table("leg", "lots", "loss in worst, dollars", title=f"{group['group']}: scan {group['scan_risk']}"
                      f" in {group['worst_scenario']}, basis {group['basis_charge']}", title_justify="left")  # fmt: skip
         for leg in group["legs"]:
             legs.add_row(leg["instrument"] + (" (collateral)" if leg["collateral"] else ""), f"{leg['lots']:,}",
                          leg["loss_in_worst"])  # fmt: skip
-        _console.print(legs)
+        CONSOLE.print(legs)
     for pair in told["add_ons"]["credits"]:
-        _console.print(f"credit between {' and '.join(pair['between'])}: {pair['credit']}", highlight=False)
-    _console.print(f"short option minimum: {told['add_ons']['short_option_minimum']}", highlight=False)
+        CONSOLE.print(f"credit between {' and '.join(pair['between'])}: {pair['credit']}", highlight=False)
+    CONSOLE.print(f"short option minimum: {told['add_ons']['short_option_minimum']}", highlight=False)
     for said in told["said"]:
-        _console.print_json(json.dumps(said), indent=None)
+        CONSOLE.print_json(json.dumps(said), indent=None)
 
 
 @app.command("balance")
@@ -335,14 +304,14 @@ def balance_command(
         state = owner(clearing, account)
         told = {"position": position, "time": format_time(state.time), **standing(state, account)}
     if as_json:
-        _print(told)
+        print_json(told)
         return
     table = Table(title=f"{told['name']} after entry {position}, {told['time']}", show_header=False)
     for symbol, amount in told["balances"].items():
         table.add_row(symbol, amount)
     for one in told["positions"]:
         table.add_row(one["instrument"], f"{one['lots']:,} lots, cost {one['cost']}, realised {one['realised']}")
-    _console.print(table)
+    CONSOLE.print(table)
 
 
 @journal_app.command("cat")
@@ -397,7 +366,7 @@ def proof_command(
             reader.close()
         path = log.inclusion(entry, size)
         root = log.root(size)
-        _print(
+        print_json(
             {
                 "entries": size,
                 "entry": entry,
@@ -417,7 +386,7 @@ def schema_command(
     if form == "sbe":
         sys.stdout.write(document())
     elif form in ("events", "outcomes"):
-        _print(schema_of_catalogue(EVENTS if form == "events" else OUTCOMES, form))
+        print_json(schema_of_catalogue(EVENTS if form == "events" else OUTCOMES, form))
     else:
         raise Refused(f"{form} is no form: sbe, events or outcomes")
 
@@ -435,7 +404,7 @@ def main() -> None:
     try:
         app()
     except Refused as error:
-        _errors.print(f"novate: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        ERRORS.print(f"novate: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event
 from typing import Annotated
@@ -15,16 +16,18 @@ import typer
 
 from ledger.conservation import ConservationBroken
 from ledger.journal import JournalBroken, JournalFull, JournalLocked, JournalUnreachable
-from ledger.journal.outcomes import OutcomeDiffers, OutcomesBroken
+from ledger.journal.outcomes import OutcomeDiffers, OutcomeOutOfOrder, OutcomesBroken
 from ledger.journal.topics import PREFIX
 from ledger.trades import InvariantBroken
 from ledger.wholebooks import FactsDiffer, KeptTwice
 from services.archiver import ArchiveStopped, SegmentDiffers, archive_cluster, archive_directory
+from services.auditor import Verdict, audit
 from services.heads import HeadDiffers
-from services.resharding import BooksDiffer, Proof, checked, import_archive, reshard, reshard_cluster
-from services.sources import Difference
+from services.resharding import BooksDiffer, checked, import_archive, reshard, reshard_cluster
+from services.sources import ClusterSource, Difference
+from services.terminal import Refused, print_json, print_verdict, progress_bar
 
-history_app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Kafka = Annotated[str | None, typer.Option(help="A Kafka cluster instead of a directory", metavar="HOST:PORT")]
 Prefix = Annotated[str, typer.Option(help="What the cluster's topics begin with")]
@@ -35,6 +38,8 @@ def _told() -> Iterator[None]:
     """Errors that a user can act on, as one line and exit status 2."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise Refused(f"{error.filename or error} is not there; is this the directory of a run?") from error
     except (
         OSError,
         ValueError,
@@ -51,14 +56,37 @@ def _told() -> Iterator[None]:
         JournalUnreachable,
         KeptTwice,
         OutcomeDiffers,
+        OutcomeOutOfOrder,
         OutcomesBroken,
         SegmentDiffers,
     ) as error:
-        sys.stderr.write(f"novate: {error}\n")
-        raise typer.Exit(2) from error
+        raise Refused(str(error)) from error
 
 
-@history_app.command("archive")
+@app.command("audit")
+def audit_command(
+    directory: Annotated[Path | None, typer.Argument(help="A run's directory, or an archive", metavar="DIR")] = None,
+    kafka: Kafka = None,
+    prefix: Prefix = PREFIX,
+    heads: Annotated[Path | None, typer.Option(help="A copy of the published heads that you hold")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs")] = False,
+) -> None:
+    """Fold the journal again from its first entry and compare every byte. Exit 0: all agrees; 1: a first difference."""
+    if (directory is None) == (kafka is None):
+        raise Refused("name a directory, an archive or --kafka HOST:PORT")
+    source = directory or (lambda: ClusterSource(str(kafka), prefix))
+    with _told(), progress_bar("auditing", quiet=as_json) as bar:
+        task = bar.add_task("auditing", total=None)
+        verdict: Verdict = audit(source, heads, lambda done, of: bar.update(task, completed=done, total=of))
+    if as_json:
+        print_json({**asdict(verdict), "verdict": verdict.line()})
+    else:
+        print_verdict(verdict.line(), good=verdict.agrees)
+    if not verdict.agrees:
+        raise typer.Exit(1)
+
+
+@app.command("archive")
 def archive_command(
     to: Annotated[Path, typer.Option("--to", help="The archive's folder; gone on with where it is there")],
     directory: Annotated[Path | None, typer.Argument(help="A run's directory", metavar="DIR")] = None,
@@ -79,7 +107,7 @@ def archive_command(
             sys.stdout.write(f"read {entries:,} entries; what is not in closed segments yet comes with the next ones\n")
 
 
-@history_app.command("import")
+@app.command("import")
 def import_command(
     archive: Annotated[Path, typer.Argument(help="The archive's folder", metavar="ARCHIVE")],
     to: Annotated[Path, typer.Option("--to", help="The directory to make")],
@@ -89,7 +117,7 @@ def import_command(
         sys.stdout.write(f"imported {import_archive(archive, to):,} entries\n")
 
 
-@history_app.command("reshard")
+@app.command("reshard")
 def reshard_command(
     directory: Annotated[Path | None, typer.Argument(help="A run's directory", metavar="DIR")] = None,
     to: Annotated[str | None, typer.Option("--to", help="The directory to make, or the cluster's new prefix")] = None,
@@ -117,7 +145,7 @@ def reshard_command(
             proof = reshard_cluster(kafka, prefix, to, shards, moves, replication=replication, in_sync=in_sync)
         else:
             raise ValueError("--check needs a directory")
-        _print(proof)
+        sys.stdout.write(json.dumps(proof.told(), indent=1) + "\n")
 
 
 def _move(told: str) -> tuple[int, int]:
@@ -125,7 +153,3 @@ def _move(told: str) -> tuple[int, int]:
     if not (member.isdecimal() and shard.isdecimal()):
         raise ValueError(f"--move {told}: MEMBER=SHARD is needed, such as 12=3")
     return int(member), int(shard)
-
-
-def _print(proof: Proof) -> None:
-    sys.stdout.write(json.dumps(proof.told(), indent=1) + "\n")

@@ -40,11 +40,11 @@ from services.supervisor import ChildRefused, Supervisor
 from services.workers.logs import to_json_lines
 from services.workers.settings import awaited, settle
 
-system_app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False)
 topics_app = typer.Typer(no_args_is_help=True, help="The topics of a Kafka cluster.")
 keys_app = typer.Typer(no_args_is_help=True, help="The gateway's API keys.")
-system_app.add_typer(topics_app, name="topics")
-system_app.add_typer(keys_app, name="keys")
+app.add_typer(topics_app, name="topics")
+app.add_typer(keys_app, name="keys")
 
 EMBEDDED: Final = "embedded"
 _WITHIN: Final = 10.0
@@ -106,7 +106,7 @@ def _until_stopped() -> Callable[[], bool]:
     return lambda: not stopping.is_set()
 
 
-@system_app.command("up")
+@app.command("up")
 def up_command(
     out: Out = Path("out/up"),
     port: Port = 8080,
@@ -194,7 +194,7 @@ def _ready(url: str, out: Path, store: up.Store | None, kafka: str | None) -> st
     )
 
 
-@system_app.command("demo")
+@app.command("demo")
 def demo_command(
     url: Annotated[str, typer.Argument(help="The gateway")] = "http://127.0.0.1:8080",
     out: Out = Path("out/up"),
@@ -214,7 +214,7 @@ def demo_command(
         typer.echo(f"{sent} entries sent; the demonstration is over")
 
 
-@system_app.command("gateway")
+@app.command("gateway")
 def gateway_command(
     out: Out,
     kafka: MaybeKafka = None,
@@ -243,13 +243,13 @@ def gateway_command(
             serve(create_app(core, keys, prefix), host, port, certificate=certificate, key=certificate_key)
 
 
-@system_app.command("worker", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command("worker", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def worker_command(context: typer.Context) -> None:
     """One worker of a part: see `python -m services.workers --help`, which takes the same arguments."""
     os.execv(sys.executable, [sys.executable, "-m", "services.workers", *context.args])
 
 
-@system_app.command("projector")
+@app.command("projector")
 def projector_command(
     directory: Annotated[Path, typer.Argument(help="A directory with a journal", metavar="DIR")],
     port: Annotated[int, typer.Option("--port", help="Metrics; 0: none", min=0)] = 0,
@@ -262,7 +262,7 @@ def projector_command(
         projector.run(directory, port)
 
 
-@system_app.command("archiver")
+@app.command("archiver")
 def archiver_command(
     folder: Annotated[Path, typer.Argument(help="Where the archive's files go", metavar="DIR")],
     kafka: Kafka,
@@ -280,7 +280,7 @@ def archiver_command(
         raise typer.Exit(1) from error
 
 
-@system_app.command("postgres", hidden=True)
+@app.command("postgres", hidden=True)
 def postgres_command(directory: Path, port: Annotated[int, typer.Option("--port")]) -> None:
     """PostgreSQL of one's own in a directory, with tables and logins, until stopped."""
     names = {"projector": "NOVATE_PROJECTOR_PASSWORD", "regulator": "NOVATE_REGULATOR_PASSWORD"}
@@ -289,14 +289,14 @@ def postgres_command(directory: Path, port: Annotated[int, typer.Option("--port"
         up.keep_database(directory, port, passwords, _until_stopped())
 
 
-@system_app.command("broker", hidden=True)
+@app.command("broker", hidden=True)
 def broker_command(directory: Path, port: Annotated[int, typer.Option("--port")]) -> None:
     """A Kafka broker of one's own over a directory, until stopped."""
     with _told():
         up.keep_broker(directory, port, _until_stopped())
 
 
-@system_app.command("migrate")
+@app.command("migrate")
 def migrate_command(
     url: Annotated[str | None, typer.Argument(help="postgresql://...; default: the environment's DATABASE_URL")] = None,
     to: Annotated[str, typer.Option("--to", help="A revision")] = REVISION,

@@ -41,7 +41,9 @@ _PAUSED: Final = 0.005
 """seconds between two looks whether a partition that was paused for its full buffer can be read again"""
 _BUFFERED: Final = 16
 """records between Faust's fetcher and a partition's tray"""
-_MOST_GAPS: Final = 20
+_SEEK_AGAIN: Final = 0.25
+"""seconds between two seeks back to one record: what was fetched before the first one still comes meanwhile"""
+_MOST_GAPS: Final = 40
 """seeks back to one record that was passed over, before it counts as lost"""
 _STOPPING: Final = 0.7
 """seconds for each half of a stop: what is on the way, the group"""
@@ -89,7 +91,8 @@ class Worker:
         self._listening: dict[int, Listening] = {}
         self.last_error: str | None = None
         """the last thing that went wrong and was got over, or that ended the worker"""
-        self._gaps: dict[tuple[Place, int], int] = {}
+        self._gaps: dict[tuple[Place, int], tuple[int, float]] = {}
+        """for each record that was passed over: seeks back to it, and when the last one was, in the loop's seconds"""
         self._assigning = asyncio.Lock()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._app = self._made_app()
@@ -262,11 +265,15 @@ class Worker:
 
     async def _passed_over(self, place: Place, offset: int, found: int) -> None:
         """Faust drops what is on its way when a rebalance comes in between; then it must be read again."""
-        count = self._gaps[place, offset] = self._gaps.get((place, offset), 0) + 1
-        if count > _MOST_GAPS or place[0] != self.part.shared:
+        now = asyncio.get_running_loop().time()
+        seeks, last = self._gaps.get((place, offset), (0, -_SEEK_AGAIN))
+        if now < last + _SEEK_AGAIN:
+            return
+        if seeks == _MOST_GAPS or place[0] != self.part.shared:
             self._fail(RecordLost(place, offset, found))
             return
-        if count == 1:
+        self._gaps[place, offset] = (seeks + 1, now)
+        if seeks == 0:
             log.warning("read again", extra={"topic": place[0].value, "partition": place[1], "offset": offset})
         await self._app.consumer.seek(TP(topic_name(self._where.prefix, place[0]), place[1]), offset)
 
