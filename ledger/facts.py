@@ -11,7 +11,8 @@ from ledger.outbox import Outbox
 from ledger.schedule import schedule
 from ledger.state import State
 from risk.oracle import Bounds, Good, Tick, guard
-from risk.profile import MAX_TEXT, Netting, ProfileError, parse_profile
+from risk.profile import MAX_TEXT, Netting, parse_profile
+from risk.strict import ProfileError
 from risk.tables import Profiles
 from risk.vectors import on_cache_line
 from schemas import events as e

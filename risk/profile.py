@@ -6,28 +6,35 @@ Rates are decimals in the text ("0.15" or 0.15) and basis points here; what is n
 from __future__ import annotations
 
 import hashlib
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import Enum, IntEnum
-from typing import Any, Final
+from enum import IntEnum
+from typing import Final
 
 from risk.scenarios import Scenario, ScenarioError, grid, linear, span16
+from risk.strict import (
+    DEFAULT,
+    SYMBOL,
+    Fault,
+    ProfileError,
+    Table,
+    day_of,
+    flag_of,
+    numbers_of,
+    only,
+    points_of,
+    symbol_of,
+    symbols_of,
+    table_of,
+    text_of,
+    whole_of,
+)
 from schemas.limits import BASIS_POINTS
 
 MAX_TEXT: Final = 1 << 15
 """characters of a profile"""
-DEFAULT: Final = "default"
-"""the underlying whose numbers hold for those that are not named"""
-_MISSING: Final = object()
-_MANY: Final = 10**12
-_DECIMAL: Final = re.compile(r"\d{1,9}(\.\d{1,9})?")
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
-_SYMBOL: Final = re.compile(r"[!-~]{1,8}")
-
-Table = Mapping[str, Any]
 
 
 class Netting(IntEnum):
@@ -37,32 +44,6 @@ class Netting(IntEnum):
     """nobody's: every position is margined alone"""
     UNDERLYING = 1
     """positions of one underlying, collateral included"""
-
-
-class Fault(Enum):
-    """What can be wrong with a profile's text."""
-
-    NOT_ASCII = "not ASCII"
-    TOO_LONG = "too long"
-    NOT_TOML = "not TOML"
-    UNKNOWN_KEY = "unknown key"
-    MISSING = "missing"
-    WRONG_TYPE = "wrong type"
-    OUT_OF_RANGE = "out of range"
-    NOT_BASIS_POINTS = "not a whole number of basis points"
-    UNKNOWN_KIND = "unknown kind"
-    BAD_SCENARIOS = "scenarios refused"
-    SAME_PAIR = "pair stands twice"
-    NOT_NETTED = "only where underlyings are netted"
-
-
-class ProfileError(ValueError):
-    """A profile that cannot be read: what is wrong, where in the text, and what stands there."""
-
-    def __init__(self, fault: Fault, path: str, what: str) -> None:
-        super().__init__(f"{path or 'profile'}: {fault.value}: {what}")
-        self.fault = fault
-        self.path = path
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,26 +127,26 @@ def parse_profile(text: str) -> Profile:
         whole = tomllib.loads(text, parse_float=Decimal)
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise ProfileError(Fault.NOT_TOML, "", str(error)) from None
-    _only(whole, "", _PROFILE_KEYS)
-    netting = _text(whole, "", "netting")
+    only(whole, "", _PROFILE_KEYS)
+    netting = text_of(whole, "", "netting")
     if netting not in ("position", "underlying"):
         raise ProfileError(Fault.UNKNOWN_KIND, "netting", repr(netting))
     profile = Profile(
-        name=_text(whole, "", "name"),
-        published=_date(whole, "", "published"),
-        description=_text(whole, "", "description", most=1_000),
-        confidence=_points(whole, "", "confidence", 5_000, BASIS_POINTS - 1),
-        margin_period_of_risk=_whole(whole, "", "margin_period_of_risk", 1, 60),
-        lookback=_whole(whole, "", "lookback", 0, 10_000),
-        collateral=_symbols(whole, "", "collateral"),
+        name=text_of(whole, "", "name"),
+        published=day_of(whole, "", "published"),
+        description=text_of(whole, "", "description", most=1_000),
+        confidence=points_of(whole, "", "confidence", 5_000, BASIS_POINTS - 1),
+        margin_period_of_risk=whole_of(whole, "", "margin_period_of_risk", 1, 60),
+        lookback=whole_of(whole, "", "lookback", 0, 10_000),
+        collateral=symbols_of(whole, "", "collateral"),
         netting=Netting[netting.upper()],
-        gain=_points(whole, "", "gain", 0, BASIS_POINTS),
-        initial_ratio=_points(whole, "", "initial_ratio", BASIS_POINTS, 10 * BASIS_POINTS),
-        buffer=_points(whole, "", "buffer", 0, BASIS_POINTS, 1_000),
-        look_ahead=_whole({"look_ahead": 0} | whole, "", "look_ahead", 0, 240),
-        linear=_table(whole, "", "scenarios").get("kind") == "linear",
-        moves=_scenarios(_table(whole, "", "scenarios")),
-        underlyings=_underlyings(_table(whole, "", "underlyings")),
+        gain=points_of(whole, "", "gain", 0, BASIS_POINTS),
+        initial_ratio=points_of(whole, "", "initial_ratio", BASIS_POINTS, 10 * BASIS_POINTS),
+        buffer=points_of(whole, "", "buffer", 0, BASIS_POINTS, 1_000),
+        look_ahead=whole_of({"look_ahead": 0} | whole, "", "look_ahead", 0, 240),
+        linear=table_of(whole, "", "scenarios").get("kind") == "linear",
+        moves=_scenarios(table_of(whole, "", "scenarios")),
+        underlyings=_underlyings(table_of(whole, "", "underlyings")),
         credits=_credits(whole.get("credits", [])),
     )
     _check(profile)
@@ -208,20 +189,23 @@ def _check(profile: Profile) -> None:
 
 
 def _scenarios(table: Table) -> tuple[Scenario, ...]:
-    kind = _text(table, "scenarios", "kind")
+    kind = text_of(table, "scenarios", "kind")
     try:
         if kind == "span16":
-            _only(table, "scenarios", ("kind", "extreme_multiple", "extreme_weight"))
-            multiple = _points(table, "scenarios", "extreme_multiple", BASIS_POINTS, 10 * BASIS_POINTS, 20_000)
-            weight = _points(table, "scenarios", "extreme_weight", 1, BASIS_POINTS, 3_500)
+            only(table, "scenarios", ("kind", "extreme_multiple", "extreme_weight"))
+            multiple = points_of(table, "scenarios", "extreme_multiple", BASIS_POINTS, 10 * BASIS_POINTS, 20_000)
+            weight = points_of(table, "scenarios", "extreme_weight", 1, BASIS_POINTS, 3_500)
             return span16(multiple / BASIS_POINTS, weight / BASIS_POINTS)
         if kind == "grid":
-            _only(table, "scenarios", ("kind", "prices", "volatilities", "scans"))
-            prices, volatilities = _numbers(table, "scenarios", "prices"), _numbers(table, "scenarios", "volatilities")
-            return grid(prices, volatilities, scans=_flag(table, "scenarios", "scans"))
+            only(table, "scenarios", ("kind", "prices", "volatilities", "scans"))
+            prices, volatilities = (
+                numbers_of(table, "scenarios", "prices"),
+                numbers_of(table, "scenarios", "volatilities"),
+            )
+            return grid(prices, volatilities, scans=flag_of(table, "scenarios", "scans"))
         if kind == "linear":
-            _only(table, "scenarios", ("kind", "moves", "scans"))
-            return linear(_numbers(table, "scenarios", "moves"), scans=_flag(table, "scenarios", "scans"))
+            only(table, "scenarios", ("kind", "moves", "scans"))
+            return linear(numbers_of(table, "scenarios", "moves"), scans=flag_of(table, "scenarios", "scans"))
     except ScenarioError as error:
         raise ProfileError(Fault.BAD_SCENARIOS, "scenarios", str(error)) from None
     raise ProfileError(Fault.UNKNOWN_KIND, "scenarios.kind", repr(kind))
@@ -232,15 +216,15 @@ def _underlyings(table: Table) -> dict[str, UnderlyingRisk]:
         raise ProfileError(Fault.MISSING, f"underlyings.{DEFAULT}", "numbers of the underlyings that are not named")
     risks = {}
     for symbol in table:
-        one, path = _table(table, "underlyings", symbol), f"underlyings.{symbol}"
-        if not _SYMBOL.fullmatch(symbol):
+        one, path = table_of(table, "underlyings", symbol), f"underlyings.{symbol}"
+        if not SYMBOL.fullmatch(symbol):
             raise ProfileError(Fault.OUT_OF_RANGE, path, "a symbol has 1 to 8 visible characters")
-        _only(one, path, ("price_scan", "vol_scan", "basis", "short_option_minimum"))
+        only(one, path, ("price_scan", "vol_scan", "basis", "short_option_minimum"))
         risks[symbol] = UnderlyingRisk(
-            price_scan=_points(one, path, "price_scan", 1, BASIS_POINTS),
-            vol_scan=_points(one, path, "vol_scan", 0, BASIS_POINTS, 0),
-            basis=_points(one, path, "basis", 0, BASIS_POINTS, 0),
-            short_option_minimum=_points(one, path, "short_option_minimum", 0, BASIS_POINTS, 0),
+            price_scan=points_of(one, path, "price_scan", 1, BASIS_POINTS),
+            vol_scan=points_of(one, path, "vol_scan", 0, BASIS_POINTS, 0),
+            basis=points_of(one, path, "basis", 0, BASIS_POINTS, 0),
+            short_option_minimum=points_of(one, path, "short_option_minimum", 0, BASIS_POINTS, 0),
         )
     return risks
 
@@ -253,119 +237,9 @@ def _credits(entries: object) -> tuple[Credit, ...]:
         path = f"credits[{number}]"
         if not isinstance(entry, dict):
             raise ProfileError(Fault.WRONG_TYPE, path, "not a table")
-        _only(entry, path, ("a", "b", "rate"))
-        a, b = _symbol(entry, path, "a"), _symbol(entry, path, "b")
+        only(entry, path, ("a", "b", "rate"))
+        a, b = symbol_of(entry, path, "a"), symbol_of(entry, path, "b")
         if a == b or any({a, b} == {pair.a, pair.b} for pair in pairs):
             raise ProfileError(Fault.SAME_PAIR, path, f"{a} and {b}")
-        pairs.append(Credit(a, b, _points(entry, path, "rate", 1, BASIS_POINTS)))
+        pairs.append(Credit(a, b, points_of(entry, path, "rate", 1, BASIS_POINTS)))
     return tuple(pairs)
-
-
-def _at(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
-
-
-def _only(table: Table, path: str, keys: tuple[str, ...]) -> None:
-    for key in table:
-        if key not in keys:
-            raise ProfileError(Fault.UNKNOWN_KEY, _at(path, key), f"known are {', '.join(keys)}")
-
-
-def _value(table: Table, path: str, key: str, default: object = _MISSING) -> Any:
-    value = table.get(key, default)
-    if value is _MISSING:
-        raise ProfileError(Fault.MISSING, _at(path, key), "it has no default")
-    return value
-
-
-def _text(table: Table, path: str, key: str, most: int = 64) -> str:
-    value = _value(table, path, key)
-    if not isinstance(value, str):
-        raise ProfileError(Fault.WRONG_TYPE, _at(path, key), f"{type(value).__name__} is not a string")
-    if not 0 < len(value) <= most:
-        raise ProfileError(Fault.OUT_OF_RANGE, _at(path, key), f"{len(value)} characters, 1 to {most} are allowed")
-    return value
-
-
-def _date(table: Table, path: str, key: str) -> str:
-    value = _text(table, path, key)
-    if not _DATE.fullmatch(value) or not 1 <= int(value[5:7]) <= 12 or not 1 <= int(value[8:]) <= 31:
-        raise ProfileError(Fault.OUT_OF_RANGE, _at(path, key), f"{value!r} is no day YYYY-MM-DD")
-    return value
-
-
-def _symbol(table: Table, path: str, key: str) -> str:
-    value = _text(table, path, key)
-    if not _SYMBOL.fullmatch(value) or value == DEFAULT:
-        raise ProfileError(Fault.OUT_OF_RANGE, _at(path, key), f"{value!r} is no symbol")
-    return value
-
-
-def _symbols(table: Table, path: str, key: str) -> tuple[str, ...]:
-    values = _value(table, path, key)
-    if not isinstance(values, list):
-        raise ProfileError(Fault.WRONG_TYPE, _at(path, key), "not an array")
-    return tuple(_symbol({str(i): value}, _at(path, key), str(i)) for i, value in enumerate(values))
-
-
-def _table(table: Table, path: str, key: str) -> Table:
-    value = _value(table, path, key)
-    if not isinstance(value, dict):
-        raise ProfileError(Fault.WRONG_TYPE, _at(path, key), "not a table")
-    return value
-
-
-def _flag(table: Table, path: str, key: str) -> bool:
-    value = _value(table, path, key, False)
-    if not isinstance(value, bool):
-        raise ProfileError(Fault.WRONG_TYPE, _at(path, key), f"{type(value).__name__} is not true or false")
-    return value
-
-
-def _whole(table: Table, path: str, key: str, low: int, high: int) -> int:
-    value = _value(table, path, key)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ProfileError(Fault.WRONG_TYPE, _at(path, key), f"{type(value).__name__} is not a whole number")
-    if not low <= value <= high:
-        raise ProfileError(Fault.OUT_OF_RANGE, _at(path, key), f"not in {low} ... {high}")
-    return value
-
-
-def _decimal(value: object, path: str) -> Decimal:
-    """A number or a string of digits, exactly; at most 28 digits, so that arithmetic with it stays exact."""
-    if isinstance(value, str) and _DECIMAL.fullmatch(value):
-        return Decimal(value)
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise ProfileError(Fault.WRONG_TYPE, path, f"{type(value).__name__} is not a decimal number")
-    if isinstance(value, int):
-        if abs(value) >= _MANY:
-            raise ProfileError(Fault.OUT_OF_RANGE, path, "not a number of a usual size")
-        return Decimal(value)
-    # abs() rounds to the context's precision and may overflow; copy_abs() and comparisons do not
-    if not value.is_finite() or value.copy_abs() >= _MANY:
-        raise ProfileError(Fault.OUT_OF_RANGE, path, "not a number of a usual size")
-    exponent = value.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -12:
-        raise ProfileError(Fault.NOT_BASIS_POINTS, path, "more than 12 decimals")
-    return value
-
-
-def _points(table: Table, path: str, key: str, low: int, high: int, default: int | None = None) -> int:
-    """A rate as basis points, low ... high."""
-    if default is not None and key not in table:
-        return default
-    value = _decimal(_value(table, path, key), _at(path, key))
-    points = value * BASIS_POINTS
-    if points != points.to_integral_value():
-        raise ProfileError(Fault.NOT_BASIS_POINTS, _at(path, key), str(value))
-    if not low <= points <= high:
-        lowest, highest = Decimal(low) / BASIS_POINTS, Decimal(high) / BASIS_POINTS
-        raise ProfileError(Fault.OUT_OF_RANGE, _at(path, key), f"{value} is not in {lowest} ... {highest}")
-    return int(points)
-
-
-def _numbers(table: Table, path: str, key: str) -> tuple[float, ...]:
-    values = _value(table, path, key)
-    if not isinstance(values, list):
-        raise ProfileError(Fault.WRONG_TYPE, _at(path, key), "not an array")
-    return tuple(float(_decimal(value, f"{_at(path, key)}[{number}]")) for number, value in enumerate(values))

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import risk
-from risk.profile import MAX_TEXT, Credit, Fault, Netting, ProfileError, parse_profile, profile_digest
+from risk.profile import MAX_TEXT, Credit, Netting, parse_profile, profile_digest
+from risk.strict import Fault, ProfileError
 
 PROFILES = Path(risk.__file__).parent / "profiles"
 SPAN = (PROFILES / "span.toml").read_text("ascii")
