@@ -1,4 +1,4 @@
-"""Strict reading of a profile's TOML tables: every key known, every value of its type and within its range, or named."""
+"""Strict reading of a profile's TOML tables: every key known, every value of its type and in its range, or named."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Floats propose, exact numbers decide: how a float becomes a fact, and in which numbers a model then reckons.
 
 A model is one function over `Number`. In exact form every float it takes goes through `fact`, which rounds to the
-quantum and gives a Fraction; all that follows (sums, maxima, rates) is exact, and only the answer is rounded, against the
+quantum and gives a Fraction; all that follows (sums, maxima, rates) is exact, only the answer is rounded, against the
 account. In float form `fact` changes nothing, and the same function is the float model. The two agree to the quantum.
 """
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
 
 from risk.margin.answer import Assessment
 from risk.margin.book import Market, Portfolio
 from risk.margin.exact import Fact
 from risk.strict import Table
-
-P = TypeVar("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +45,9 @@ class Header:
     """liquidation buffer, a part of maintenance"""
 
 
-class Model(NamedTuple, Generic[P]):
-    """A model by name; a profile is its parameters."""
-
-    name: str
-    parse: Callable[[Table, Header], P]
-    """reads the profile's own keys, strictly; raises risk.profile.ProfileError with the path"""
-    assess: Callable[[P, Portfolio, Market, Fact], Assessment]
+Assess = Callable[[Portfolio, Market, Fact], Assessment]
+Make = Callable[[Table, Header], Assess]
+"""a model: reads the profile's own keys, strictly (raises risk.strict.ProfileError with the path), and gives the function"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +57,4 @@ class Calculator:
     header: Header
     digest: str
     """SHA-256 of the profile's text with its overrides, hex"""
-    assess: Callable[[Portfolio, Market, Fact], Assessment]
+    assess: Assess

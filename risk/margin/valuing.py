@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from risk import black76
-from risk.margin.book import Expiry, FloatArray, Instrument, Kind, Market, Svi
+from risk.margin.book import Expiry, Instrument, Kind, Market, Svi
 from risk.volatility import YEAR
 
 
@@ -50,13 +49,13 @@ def quoted(instrument: Instrument, market: Market) -> Quoted:
     if expiry is None:
         raise NotInMarket(f"underlyings.{instrument.underlying}.expiries has no {instrument.expiry}")
     years = (instrument.expiry - market.time) / YEAR
-    volatility = smile_volatility(expiry, instrument.strike, years) if instrument.kind == Kind.OPTION else 0.0
+    volatility = smile_volatility(expiry, instrument.strike) if instrument.kind == Kind.OPTION else 0.0
     return Quoted(instrument, one.spot, expiry.forward, years, expiry.rate, volatility)
 
 
-def smile_volatility(expiry: Expiry, strike: float, years: float) -> float:
-    """The volatility at a strike. SVI as published by venues: log-moneyness is held within 4 deviations at the money and
-    total variance below 144. By strike: total variance linear in log-strike, flat outside. Raises NotInMarket.
+def smile_volatility(expiry: Expiry, strike: float) -> float:
+    """The volatility at a strike. SVI as venues publish it: log-moneyness is held within 4 deviations at the money
+    and total variance below 144. By strike: variance linear in log-strike, flat outside. Raises NotInMarket.
     """
     if isinstance(expiry.smile, Svi):
         return svi_volatility(expiry.smile, strike)
@@ -78,15 +77,3 @@ def _between(volatilities: Mapping[float, float], strike: float) -> float:
     strikes = sorted(volatilities)
     squares = [volatilities[one] ** 2 for one in strikes]
     return math.sqrt(float(np.interp(math.log(strike), [math.log(one) for one in strikes], squares)))
-
-
-def option_values(
-    call: FloatArray,
-    forward: FloatArray,
-    strike: FloatArray,
-    volatility: FloatArray,
-    years: FloatArray,
-    rate: FloatArray,
-) -> FloatArray:
-    """Dollars of one contract each, by Black-76; inputs broadcast."""
-    return black76.price(call, forward, strike, volatility, years, rate)
