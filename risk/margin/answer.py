@@ -34,6 +34,9 @@ class LegAnswer:
     mark: Number
     greeks: Mapping[str, float] = field(default_factory=dict)
     pnl_in_worst: Number = 0.0
+    forward_in_worst: float | None = None
+    volatility_in_worst: float | None = None
+    """what the worst scenario revalued it at, where the model says: from these come delta risk and vega risk"""
 
 
 @dataclass(frozen=True, slots=True)
