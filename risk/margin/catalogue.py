@@ -9,3 +9,6 @@ from risk.margin.model import Make
 
 MODELS: Final[Mapping[str, Make]] = {}
 """a profile's `model` -> its reader"""
+
+OWN_ORDERS: Final[frozenset[str]] = frozenset()
+"""the models that margin pending orders by a rule of their own; for all others `risk.margin.orders` does"""

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from risk.margin.answer import AddOn, Assessment, CollateralAnswer
 from risk.margin.book import Holding, Market, Portfolio
-from risk.margin.catalogue import MODELS
+from risk.margin.catalogue import MODELS, OWN_ORDERS
 from risk.margin.exact import Fact, Number
 from risk.margin.model import Assess, Calculator, Header, Make, MarginPeriod
+from risk.margin.orders import with_orders
 from risk.margin.valuing import NotInMarket
 from risk.strict import (
     Fault,
@@ -57,7 +58,8 @@ def calculator(text: str, overrides: str | Table = "", models: Mapping[str, Make
 
     Tables are merged key by key; everything else, arrays of scenarios included, is replaced whole, and so is a table
     whose `kind` changes, for the keys of one kind are not those of another. Every Assessment it gives keeps two rules,
-    whatever the model: initial >= maintenance + buffer, and collateral the profile does not accept counts nothing.
+    whatever the model: initial >= maintenance + buffer, and collateral the profile does not accept counts nothing. Pending
+    orders are in the initial margin, as `risk.margin.orders` says, where the model does not see to them itself.
     Raises ProfileError at the first thing that is wrong, with its path.
     """
     over = _table(overrides, "overrides") if isinstance(overrides, str) else _plain(overrides, "")
@@ -158,10 +160,11 @@ def _assets(whole: Table) -> tuple[str, ...]:
 
 def _ruled(assess: Assess, header: Header) -> Assess:
     """The model under the rules that hold for all of them."""
+    own = header.model in OWN_ORDERS
 
     def ruled(portfolio: Portfolio, market: Market, fact: Fact) -> Assessment:
         kept, refused = _sorted_out(portfolio, market, header)
-        told = assess(kept, market, fact)
+        told = assess(kept, market, fact) if own else with_orders(assess, kept, market, fact)
         if refused:
             told = _with_refused(told, refused, market, fact)
         least = told.maintenance + max(told.maintenance, 0) * fact(header.buffer)
@@ -174,13 +177,14 @@ def _ruled(assess: Assess, header: Header) -> Assess:
 
 
 def _sorted_out(portfolio: Portfolio, market: Market, header: Header) -> tuple[Portfolio, tuple[Holding, ...]]:
-    accepted = header.collateral
-    refused = tuple(
-        one for one in portfolio.collateral if accepted and one.asset not in accepted and one.asset != market.settlement
-    )
-    if not refused:
-        return portfolio, ()
-    return replace(portfolio, collateral=tuple(one for one in portfolio.collateral if one not in refused)), refused
+    """The portfolio with what counts, and the holdings that do not; a holding of the settlement asset is cash."""
+    cash, kept, refused = portfolio.cash, list[Holding](), list[Holding]()
+    for one in portfolio.collateral:
+        if one.asset == market.settlement:
+            cash += one.amount
+        else:
+            (kept if not header.collateral or one.asset in header.collateral else refused).append(one)
+    return replace(portfolio, cash=cash, collateral=tuple(kept)), tuple(refused)
 
 
 def _with_refused(told: Assessment, refused: tuple[Holding, ...], market: Market, fact: Fact) -> Assessment:
