@@ -25,9 +25,9 @@ _FILLS: Final[tuple[Callable[[Order], bool], ...]] = (
 def with_orders(assess: Assess, portfolio: Portfolio, market: Market, fact: Fact) -> Assessment:
     """The requirement with pending orders, in initial margin alone.
 
-    Each underlying in turn has all of its buys, all of its sells, or all of its orders filled at their prices, the other
-    underlyings' orders not; then what was worst of each underlying is filled together. The lowest excess of these and
-    of the portfolio as it stands decides; what it takes more is the add-on `pending orders`.
+    Each underlying in turn has all of its buys, all of its sells, or all of its orders filled at their prices, those of
+    the other underlyings not; then what was worst of each underlying is filled together. The lowest excess of these
+    and of the portfolio as it stands decides; what it takes more is the add-on `pending orders`.
     """
     told = assess(replace(portfolio, orders=()), market, fact)
     if not portfolio.orders:
@@ -51,7 +51,7 @@ def with_orders(assess: Assess, portfolio: Portfolio, market: Market, fact: Fact
 
 
 def filled(portfolio: Portfolio, orders: Iterable[Order], market: Market) -> Portfolio:
-    """The portfolio after these orders filled whole at their prices, and without any other. Raises NotInMarket, Expired.
+    """The portfolio after these orders filled whole at their prices, without the others. Raises NotInMarket, Expired.
 
     What is bought of an instrument that is held joins the position; what is left without quantity leaves its profit as
     cash. An option's premium is paid, and prices in dollars are turned at the settlement asset's price.

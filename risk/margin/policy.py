@@ -58,8 +58,8 @@ def calculator(text: str, overrides: str | Table = "", models: Mapping[str, Make
 
     Tables are merged key by key; everything else, arrays of scenarios included, is replaced whole, and so is a table
     whose `kind` changes, for the keys of one kind are not those of another. Every Assessment it gives keeps two rules,
-    whatever the model: initial >= maintenance + buffer, and collateral the profile does not accept counts nothing. Pending
-    orders are in the initial margin, as `risk.margin.orders` says, where the model does not see to them itself.
+    whatever the model: initial >= maintenance + buffer, and collateral the profile does not accept counts nothing.
+    Pending orders are in the initial margin as `risk.margin.orders` says, unless the model sees to them itself.
     Raises ProfileError at the first thing that is wrong, with its path.
     """
     over = _table(overrides, "overrides") if isinstance(overrides, str) else _plain(overrides, "")

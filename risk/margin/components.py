@@ -1,0 +1,127 @@
+"""Delta risk, vega risk and stress loss of a portfolio, by the expansion of the worst scenario in its greeks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from scipy.special import ndtri
+
+from risk.greeks import sensitivities
+from risk.margin.answer import Assessment, LegAnswer
+from risk.margin.book import Kind, Market, Portfolio
+from risk.margin.expansion import Parts, expansion
+from risk.margin.model import Header
+from risk.margin.valuing import NotInMarket, Quoted, quoted, smile_volatility
+
+SHOCK: Final = 0.3
+"""relative rise and fall of volatility in the reference moves"""
+UNKNOWN_VOLATILITY: Final = 0.8
+"""of an underlying whose market has no smile"""
+_LINEAR: Final = (Kind.PERP, Kind.FUTURE)
+
+
+class Named(NamedTuple):
+    """The named parts, in the settlement asset, none below zero, and the expansion they come from."""
+
+    delta_risk: float
+    """what the delta term loses"""
+    vega_risk: float
+    """size of the vega term: vega x the move of volatility"""
+    stress_loss: float
+    """what the worst scenario loses by full revaluation, as the model counts it"""
+    expansion: Parts
+    """in dollars, before weights and dampening"""
+    note: str
+    """which moves they are of, where the model does not tell; empty where it does"""
+
+
+def named_parts(told: Assessment, portfolio: Portfolio, market: Market, header: Header) -> Named:
+    """The named parts of what a model said.
+
+    Where the model tells what its worst scenario revalued each leg at (`LegAnswer.forward_in_worst`), that scenario is
+    expanded. Where it does not (a model without scenarios, or of simulated paths), it is the worst of four reference
+    moves: all prices up or down by z(confidence) x volatility at the money x root of the margin period, volatility up
+    or down by SHOCK of itself. Raises NotInMarket, Expired.
+    """
+    legs = [quoted(one.instrument, market) for one in portfolio.positions]
+    quantities = [float(one.quantity) for one in portfolio.positions]
+    if not legs:
+        return Named(0.0, 0.0, 0.0, expansion([], [], 0.0), "")
+    worst = next((one for one in told.scenarios if one.id == told.worst_initial), None)
+    if told.legs and any(one.forward_in_worst is not None for one in told.legs):
+        parts, note = _expanded(told, legs, quantities), ""
+    else:
+        parts = _referred(legs, quantities, market, header)
+        note = "the components are of reference moves: the model tells no prices of a worst scenario"
+    stress = -float(worst.pnl) if worst is not None else -parts.revaluation / market.settlement_price
+    return Named(
+        max(0.0, -parts.delta / market.settlement_price),
+        abs(parts.vega) / market.settlement_price,
+        max(0.0, stress),
+        parts,
+        note,
+    )
+
+
+def marked(portfolio: Portfolio, market: Market) -> tuple[LegAnswer, ...]:
+    """Marks (settlement asset) and greeks (dollars) of one contract of each position. Raises NotInMarket, Expired."""
+    legs = []
+    for number, one in enumerate(portfolio.positions):
+        leg = quoted(one.instrument, market)
+        greeks = greeks_of(leg)
+        price = greeks.pop("price", leg.forward)
+        legs.append(LegAnswer(number, price / market.settlement_price, greeks))
+    return tuple(legs)
+
+
+def greeks_of(leg: Quoted) -> dict[str, float]:
+    """The greeks of one contract by name, an option's price among them; of what is linear the delta alone."""
+    if leg.instrument.kind in _LINEAR:
+        return {"delta": 1.0}
+    told = sensitivities(
+        leg.instrument.call, leg.forward, leg.instrument.strike, leg.volatility, leg.years, leg.rate
+    )._asdict()
+    # at the money with neither volatility nor time left a greek is infinite, and infinity is no number of JSON
+    return {name: float(value) for name, value in told.items() if math.isfinite(float(value))}
+
+
+def _expanded(told: Assessment, legs: Sequence[Quoted], quantities: Sequence[float]) -> Parts:
+    answers = {one.position: one for one in told.legs}
+    moves, shocks = [], []
+    for number, leg in enumerate(legs):
+        answer = answers.get(number)
+        forward = None if answer is None else answer.forward_in_worst
+        volatility = None if answer is None else answer.volatility_in_worst
+        moves.append(0.0 if forward is None else forward / leg.forward - 1.0)
+        shocks.append(0.0 if volatility is None else volatility - leg.volatility)
+    return expansion(legs, quantities, moves, shocks)
+
+
+def _referred(legs: Sequence[Quoted], quantities: Sequence[float], market: Market, header: Header) -> Parts:
+    deviations = float(ndtri(header.confidence)) * math.sqrt(header.period.days / 365.0)
+    sizes = {
+        symbol: deviations * _at_the_money(symbol, market) for symbol in {one.instrument.underlying for one in legs}
+    }
+    outcomes = [
+        expansion(
+            legs,
+            quantities,
+            # a fall by more than nearly all is none that a price can have
+            [max(sign * sizes[one.instrument.underlying], -0.95) for one in legs],
+            [shock * one.volatility for one in legs],
+        )
+        for sign in (-1.0, 1.0)
+        for shock in (-SHOCK, SHOCK)
+    ]
+    return min(outcomes, key=lambda one: one.revaluation)
+
+
+def _at_the_money(symbol: str, market: Market) -> float:
+    for expiry in sorted(market.underlyings[symbol].expiries.values(), key=lambda one: one.time):
+        try:
+            return smile_volatility(expiry, expiry.forward)
+        except NotInMarket:
+            continue
+    return UNKNOWN_VOLATILITY
