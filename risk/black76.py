@@ -111,7 +111,7 @@ def greeks(
     deviation = v * np.sqrt(t)
     value = _price(is_call, f, k, deviation, discount)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        steps = np.where(f == k, 0.0, _log_ratio(f, k) / deviation) + 0.5 * deviation
+        steps = np.where(f == k, 0.0, log_ratio(f, k) / deviation) + 0.5 * deviation
         density = np.exp(-0.5 * steps * steps) / _ROOT_2_PI
         gamma = np.where(density > 0.0, discount * density / (f * deviation), 0.0)
         decay = np.where((density > 0.0) & (v > 0.0), discount * f * density * v / (2.0 * np.sqrt(t)), 0.0)
@@ -194,7 +194,8 @@ def _first(bad: npt.NDArray[np.bool_]) -> tuple[int, ...]:
     return tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape))
 
 
-def _log_ratio(over: FloatArray, under: FloatArray) -> FloatArray:
+def log_ratio(over: FloatArray, under: FloatArray) -> FloatArray:
+    """ln(over / under) of positive numbers, exact to the last bits where they are close."""
     # the difference of two close doubles is exact, their quotient is not: log1p keeps what log would lose at the money
     low, high = np.minimum(over, under), np.maximum(over, under)
     ratio: FloatArray = np.copysign(np.log1p((high - low) / low), over - under)
