@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from random import SystemRandom
 from time import monotonic
+from traceback import format_exception
 
 from simulation.rules import Broken
 from simulation.simulator import simulate, told_mix
@@ -23,7 +24,8 @@ def many(first: int, most: int, seconds: float) -> tuple[Counter[str], dict[int,
     while seed < first + most and monotonic() < end:
         try:
             counts += simulate(seed)
-        except Broken as found:
+        except Exception as error:
+            found = error if isinstance(error, Broken) else Broken("ran to its end", "".join(format_exception(error)))
             failed[seed] = found
             print(f"seed {seed}: {found}\n    {REPLAY.format(seed=seed)}", flush=True)
         seed += 1

@@ -57,6 +57,8 @@ class Store:
             return None
         n = draw.choice(sorted(self.kept[part]))
         data = bytearray(self.kept[part][n])
+        if not data:
+            return None  # it was damaged before, to nothing
         match draw.randrange(4):
             case 0 | 1:
                 at = draw.randrange(min(len(data), draw.choice((200, len(data)))))

@@ -23,6 +23,8 @@ _DERIVED: Final = (Topic.SHARDS, Topic.FACTS, Topic.OUTCOMES, Topic.NOTICES)
 
 def spoilt(draw: Random, data: bytes) -> bytes:
     """Bytes that were a record: cut, a bit flipped, or made of nothing."""
+    if not data:
+        return b"\0"
     match draw.randrange(4):
         case 0:
             return draw.randbytes(draw.randrange(80))
