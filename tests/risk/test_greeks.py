@@ -105,7 +105,7 @@ def test_limits_at_zero_volatility_and_time_are_as_stated(forward, volatility, y
 
 @pytest.mark.parametrize("forward", [50_000.0, 50_500.0])
 def test_the_limits_are_reached_from_near(forward):
-    near = sensitivities(True, forward, STRIKE, 1e-7, 0.5, 0.1)
+    near = sensitivities(True, forward, STRIKE, 1e-8, 0.5, 0.1)
     at = sensitivities(True, forward, STRIKE, 0.0, 0.5, 0.1)
     for name in ("delta", "vanna", "charm", "volga"):
         assert float(getattr(near, name)) == pytest.approx(float(getattr(at, name)), rel=1e-5, abs=1e-4), name
