@@ -48,8 +48,9 @@ LATE: Final = {
         ("up", "demo", "gateway", "worker", "projector", "archiver", "postgres", "broker", "migrate", "topics", "keys"),
         "services.cli_system",
     ),
+    **dict.fromkeys(("margin", "profiles"), "services.cli_risk"),
 }
-"""the module of each command that needs Kafka, PostgreSQL or a server: read in when it is asked for"""
+"""the module of each command that needs Kafka, PostgreSQL, a server or the margin models: read in when asked for"""
 
 
 class Lazily(TyperGroup):
@@ -380,15 +381,27 @@ def proof_command(
 
 @app.command("schema")
 def schema_command(
-    form: Annotated[str, typer.Argument(help="sbe, events (JSON Schema) or outcomes (JSON Schema)")],
+    form: Annotated[
+        str, typer.Argument(help="sbe; events, outcomes, margin-portfolio, margin-market, margin-answer (JSON Schema)")
+    ],
 ) -> None:
     """Print the published schema of the wire (SBE XML) or of the readable JSON."""
     if form == "sbe":
         sys.stdout.write(document())
     elif form in ("events", "outcomes"):
         print_json(schema_of_catalogue(EVENTS if form == "events" else OUTCOMES, form))
+    elif form.startswith("margin-"):
+        print_json(_margin_schema(form))
     else:
-        raise Refused(f"{form} is no form: sbe, events or outcomes")
+        raise Refused(f"{form} is no form: sbe, events, outcomes, margin-portfolio, margin-market or margin-answer")
+
+
+def _margin_schema(form: str) -> Any:
+    from services.margin_forms import SCHEMAS
+
+    if form not in SCHEMAS:
+        raise Refused(f"{form} is no form: {', '.join(SCHEMAS)}")
+    return SCHEMAS[form].model_json_schema()
 
 
 @app.command("compile")

@@ -34,9 +34,9 @@ def margin(
 ) -> dict[str, Any]:
     """The answer (answer.json) as plain data.
 
-    `profile` is the name of a published profile or the path of a TOML file; `portfolio` and `market` are portfolio.json
-    and market.json as dictionaries (numbers, Decimals or decimal strings); `overrides` is TOML text or a table laid over
-    the profile; `floats` adds the float model's figures. Raises BadInput with a code and the place of what is wrong.
+    `profile` is the name of a published profile or the path of a TOML file; `portfolio` and `market` are those JSON files
+    as dictionaries (numbers, Decimals or decimal strings); `overrides` is TOML text or a table, laid over the profile;
+    `floats` adds the float model's figures. Raises BadInput with a code and the place of what is wrong.
     """
     priced = read_market(market)
     return margin_of(ready(profile, overrides), read_portfolio(portfolio, priced), priced, floats=floats)
@@ -65,8 +65,8 @@ def margin_of(calculator: Calculator, portfolio: Portfolio, market: Market, *, f
 
 
 def batch(lines: Iterable[str], *, floats: bool = False) -> Iterator[dict[str, Any]]:
-    """One answer a request, in order: `{"profile", "overrides", "portfolio", "market"}` a line. What cannot be answered is
-    `{"error": {"code", "message", "path"}}`."""
+    """One answer a request, in order: a line is `{"profile", "overrides", "portfolio", "market"}`. What cannot be
+    answered is `{"error": {"code", "message", "path"}}`."""
     calculators: dict[tuple[str, str], Calculator] = {}
     for line in lines:
         try:
