@@ -65,7 +65,7 @@ class Quote(NamedTuple):
     expiry: int
     strike: float
     call: bool
-    index: float
+    index_price: float
     forward: float
     forward_source: str
     """beginning with SYN. where the forward is interpolated"""
