@@ -8,7 +8,7 @@ account. In float form `fact` changes nothing, and the same function is the floa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Final
 
@@ -35,6 +35,16 @@ def exactly(value: float) -> Fraction:
 def as_float(value: float) -> float:
     """The float model's fact: the value itself."""
     return float(value)
+
+
+def finely(fact: Fact, value: float) -> Number:
+    """A fact a million times finer: of a rate with no end of digits, which is multiplied by millions."""
+    return fact(value * 10**6) / 10**6
+
+
+def total(values: Iterable[Number]) -> Number:
+    """The sum; of nothing, zero."""
+    return sum(values, Fraction(0))
 
 
 def up(value: Number, quantum: int = ANSWER) -> Fraction:
