@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.markup import escape
@@ -18,6 +18,7 @@ from services.terminal import CONSOLE, Refused, print_json, progress_bar
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
+_FIGURES: Final = ("equity", "mark_to_market", "buffer", "isolated_requirement", "capital_saved")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
 
 
@@ -37,7 +38,7 @@ def margin_command(
 ) -> None:
     """Say what margin a portfolio needs, and everything that is made of. Needs no service."""
     if requests is not None:
-        if not (profile is portfolio is market is overrides is None):
+        if any(one is not None for one in (profile, portfolio, market, overrides)):
             raise Refused("--batch goes alone: each request names its own profile, portfolio and market")
         _batch(requests, floats=floats)
         return
@@ -73,31 +74,22 @@ def profiles_command(
         print_json(listed)
         return
     table = Table(title="margin profiles, each as published on the day given, not as current", title_justify="left")
-    for heading in (
-        "profile",
-        "published",
-        "model",
-        "confidence",
-        "margin period, h",
-        "lookback, d",
-        "collateral",
-        "hash",
-    ):
-        table.add_column(heading)
+    for heading in ("profile", "published", "model", "conf.", "hours", "days", "collateral", "hash"):
+        table.add_column(heading, overflow="fold")
     for one in listed:
         hours = one["margin_period"]
         table.add_row(
             one["profile"],
             one["published"],
             one["model"],
-            f"{one['confidence']:.2%}",
-            f"{hours['detection']:g} + {hours['auction']:g} + {hours['settlement_delay']:g}",
+            f"{one['confidence']:.4g}",
+            f"{hours['detection']:g}+{hours['auction']:g}+{hours['settlement_delay']:g}",
             f"{one['lookback']}" if one["lookback"] else "-",
             ", ".join(one["collateral"]) or "any quoted",
             one["hash"][:12],
         )
     CONSOLE.print(table)
-    CONSOLE.print("margin period: detection + auction + settlement delay, hours", highlight=False)
+    CONSOLE.print("hours: the margin period, detection + auction + settlement delay; days: lookback", highlight=False)
 
 
 def _listed(name: str) -> dict[str, Any]:
@@ -157,11 +149,8 @@ def _explain(told: Mapping[str, Any], settlement: str) -> None:
     worst = told["worst_scenario"]
     top.add_row("decided by", worst["initial"] or "-", worst["maintenance"] or "-")
     CONSOLE.print(top)
-    _pairs(
-        "what it stands against",
-        [(name.replace("_", " "), told[name]) for name in ("equity", "mark_to_market", "buffer", "isolated_requirement", "capital_saved")]
-        + [(name.replace("_", " "), figure) for name, figure in told["components"].items()],
-    )  # fmt: skip
+    figures = {name: told[name] for name in _FIGURES} | told["components"]
+    _pairs("what it stands against", [(name.replace("_", " "), figure) for name, figure in figures.items()])
     _scenarios(told)
     _rows("positions", ("position", "mark", "gain in worst", "greeks"), [
         (str(one["position"]), one["mark"], one["pnl_in_worst"], _greeks(one["greeks"])) for one in told["legs"]
