@@ -16,6 +16,7 @@ from rich.table import Table
 
 import bench.audit as audit
 import bench.fold as fold
+import bench.http as http
 import bench.projector as projector
 import bench.recovery as recovery
 import bench.remargin as remargin
@@ -28,6 +29,7 @@ SUITES: Final[dict[str, Callable[[], list[dict[str, Any]]]]] = {
     "projector": projector.run,
     "recovery": recovery.run,
     "system": system.run,
+    "http": http.run,
 }
 _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {">=": operator.ge, "<=": operator.le, "<": operator.lt}
 

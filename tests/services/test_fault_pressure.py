@@ -115,7 +115,7 @@ def taken(append: ToGateway, entries: list[bytes]) -> bool:
 def test_a_long_way_to_catch_up_takes_no_more_memory(
     told: Reference, broker: Broker, tmp_path: Path, prefix: str
 ) -> None:
-    """200 MB of trades wait for a worker; its part of them and what it says are 1 GB. What it holds does not grow with that."""
+    """200 MB of trades wait for a worker, of which it makes 1 GB. What it holds does not grow with that."""
     with standing(told, broker, tmp_path / "system", prefix) as (crew, verdict):
         system = crew.system
         before = {name: memory(crew.running[name], "VmRSS") for name in ("sequencer a", "clearing a")}
