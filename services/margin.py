@@ -35,8 +35,8 @@ def margin(
     """The answer (answer.json) as plain data.
 
     `profile` is the name of a published profile or the path of a TOML file; `portfolio` and `market` are the JSON
-    files as dictionaries (numbers, Decimals or decimal strings); `overrides` is TOML text or a table, laid over the profile;
-    `floats` adds the float model's figures. Raises BadInput with a code and the place of what is wrong.
+    files as dictionaries (numbers, Decimals or decimal strings); `overrides` is TOML text or a table, laid over the
+    profile; `floats` adds the float model's figures. Raises BadInput with a code and the place of what is wrong.
     """
     priced = read_market(market)
     return margin_of(ready(profile, overrides), read_portfolio(portfolio, priced), priced, floats=floats)
