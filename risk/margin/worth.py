@@ -37,6 +37,11 @@ class Held:
     """of the value's size"""
     haircut_extra: Number
 
+    @property
+    def size(self) -> Number:
+        """The value without its sign."""
+        return max(self.value, -self.value)
+
 
 def unrealised(position: Position, price: Number) -> Number:
     """Profit not paid yet of a perp or future at `price`, with funding."""
