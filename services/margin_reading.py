@@ -146,11 +146,11 @@ def _read(form: type[_Form], data: object, path: str) -> _Form:
         code = str(first["type"])
         named = code if code[0].isupper() else _CODES.get(code, "WrongType")
         raise BadInput(
-            named, first["msg"], _place(data, first["loc"], path, missing=code == "union_tag_not_found")
+            named, first["msg"], _place(data, first["loc"], path, of_type=code.startswith("union_tag"))
         ) from None
 
 
-def _place(data: object, location: Sequence[str | int], path: str, *, missing: bool) -> str:
+def _place(data: object, location: Sequence[str | int], path: str, *, of_type: bool) -> str:
     """The location as a path: without the names of forms that pydantic puts between the keys."""
     here: Any = data
     for number, key in enumerate(location):
@@ -160,7 +160,7 @@ def _place(data: object, location: Sequence[str | int], path: str, *, missing: b
             continue
         path = _step(path, key)
         here = here[key] if inside else None
-    return f"{path}.type" if missing else path
+    return f"{path}.type" if of_type else path
 
 
 def _step(path: str, key: str | int) -> str:

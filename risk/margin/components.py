@@ -55,7 +55,13 @@ def named_parts(told: Assessment, portfolio: Portfolio, market: Market, header: 
     else:
         parts = _referred(legs, quantities, market, header)
         note = "the components are of reference moves: the model tells no prices of a worst scenario"
-    stress = -float(worst.pnl) if worst is not None else -parts.revaluation / market.settlement_price
+    if worst is not None:
+        stress = -float(worst.pnl)
+    elif told.scenarios and told.legs:
+        # a worst scenario of each underlying: their legs have them
+        stress = -float(sum(one.pnl_in_worst for one in told.legs))
+    else:
+        stress = -parts.revaluation / market.settlement_price
     return Named(
         max(0.0, -parts.delta / market.settlement_price),
         abs(parts.vega) / market.settlement_price,
