@@ -79,14 +79,14 @@ def usable(past: Past, book: Book, starts: IntArray, hours: int) -> IntArray:
     return starts[there]
 
 
-def lay(past: Past, book: Book, starts: IntArray) -> Laid:
-    """The book at every start, in the prices of that hour."""
+def lay(past: Past, book: Book, starts: IntArray, notional: float = NOTIONAL) -> Laid:
+    """The book at every start, in the prices of that hour; `notional` dollars for a leg of weight 1."""
     legs = []
     gross = np.zeros(len(starts))
     for leg in book.legs:
         path = past.paths[leg.underlying]
         spot = path.spot[starts]
-        quantity = _lots(leg.weight * NOTIONAL / spot)
+        quantity = _lots(leg.weight * notional / spot)
         expiry = past.times[starts] + leg.days * _DAY if leg.days else np.zeros(len(starts), np.int64)
         forward = spot * np.exp(path.carry[starts] * leg.days / 365.0)
         strike = leg.moneyness * forward if leg.kind == Kind.OPTION else np.zeros(len(starts))

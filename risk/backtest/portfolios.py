@@ -7,13 +7,13 @@ from typing import Final
 
 from risk.margin.book import Kind
 
-NOTIONAL: Final = 1_000_000.0
-"""dollars that a leg of weight 1 (or -1) is on"""
+NOTIONAL: Final = 100_000.0
+"""dollars that a leg of weight 1 (or -1) is on, where nothing else is said"""
 
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One leg. A weight of 1 is NOTIONAL dollars of the underlying, negative is short."""
+    """One leg. A weight of 1 is the notional in dollars of the underlying, negative is short."""
 
     kind: Kind
     underlying: str

@@ -66,7 +66,8 @@ def walk(past: Past, laid: Laid, calculator: Calculator, coin: str = "") -> Aske
     notes: dict[str, None] = {}
     lookback = calculator.header.lookback or LOOKBACK
     for number in range(count):
-        book, seen = portfolio(laid, number), market(past, laid, number, lookback, coin)
+        seen = market(past, laid, number, lookback, coin)
+        book = portfolio(laid, number, seen.settlement_price)
         try:
             told = calculator.assess(book, seen, as_float)
             initial[number] = float(told.initial) * seen.settlement_price
@@ -82,7 +83,7 @@ def walk(past: Past, laid: Laid, calculator: Calculator, coin: str = "") -> Aske
     return Asked(initial, maintenance, isolated, dict(refused), tuple(notes))
 
 
-def portfolio(laid: Laid, number: int) -> Portfolio:
+def portfolio(laid: Laid, number: int, settlement_price: float = 1.0) -> Portfolio:
     """The book at a start, funded with as much as its gross notional."""
     positions = tuple(
         Position(
@@ -91,10 +92,10 @@ def portfolio(laid: Laid, number: int) -> Portfolio:
         )
         for leg in laid.legs
     )
-    funds = _exact(laid.funds[number])
     if laid.book.collateral:
+        funds = _exact(laid.funds[number])
         return Portfolio(laid.book.name, collateral=(Holding(laid.book.collateral, funds),), positions=positions)
-    return Portfolio(laid.book.name, cash=funds, positions=positions)
+    return Portfolio(laid.book.name, cash=_exact(laid.funds[number] / settlement_price), positions=positions)
 
 
 def market(past: Past, laid: Laid, number: int, lookback: int, coin: str = "") -> Market:
