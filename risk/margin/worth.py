@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Final
 
 from risk.margin.book import AssetQuote, Market, Portfolio, Position
 from risk.margin.exact import Fact, Number
@@ -18,6 +19,10 @@ class Haircut:
 
     maintenance: float
     initial_extra: float
+
+
+WORTHLESS: Final = Haircut(1.0, 0.0)
+"""where neither the market nor the profile gives a haircut"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ def held(portfolio: Portfolio, market: Market, haircuts: Mapping[str, Haircut], 
         quote = market.assets.get(holding.asset)
         if quote is None:
             raise NotInMarket(f"assets.{holding.asset} is not in the market")
-        own = haircuts.get(holding.asset, haircuts[DEFAULT])
+        own = haircuts.get(holding.asset, haircuts.get(DEFAULT, WORTHLESS))
         cut, extra = quote.haircut_maintenance, quote.haircut_initial_extra
         answers.append(
             Held(
