@@ -71,8 +71,9 @@ def _exp(x: float) -> float:
     p = p * r + 1.0 / 6.0
     p = p * r + 0.5
     p = (p * r + 1.0) * r + 1.0
-    power: float = _int((_int(n) + _int(1023)) << _int(52)).view(np.float64)
-    return p * power
+    power: Any = _int((_int(n) + _int(1023)) << _int(52)).view(np.float64)
+    scaled: float = p * power
+    return scaled
 
 
 @inlined
