@@ -1,7 +1,7 @@
 """Deribit's portfolio margin: inverse legs on a grid, an extended table of far moves, and the contingencies.
 
-Risk matrix = worst + roll + delta + correlation (older variants: short options, futures); initial = matrix + spot, that is
-haircuts; maintenance is a part of the matrix. An inverse leg gains q (1 - 1 / (1 + move)) coins, an option what its
+Risk matrix = worst + roll + delta + correlation (older variants: short options, futures); initial = matrix + spot (the
+haircuts); maintenance is a part of the matrix. An inverse leg gains q (1 - 1 / (1 + move)) coins, an option what its
 value in coins does, priced by Black-76 over its forward.
 What the published page leaves open, and how it is read here:
 - far moves: a loss counts `factor` and is damped by (|move| / range - 1) x dampener dollars, each underlying by itself;
