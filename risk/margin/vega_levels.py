@@ -1,8 +1,9 @@
 """Vega's margin levels for futures and perps: search, initial and release over a maintenance margin in integers.
 
-Each instrument is a market with a margin account of its own, so levels are of each instrument and add up. The released
-surplus of one is another's only after it went back to the general account; that is settlement's business, not margin's. The formulas
-are published in integers, so they are reckoned exactly in the float model too: only marks are floats, rounded to units.
+Each instrument is a market with a margin account of its own, so levels are of each instrument and add up. The
+released surplus of one is another's only after it went back to the general account; that is settlement's business, not
+margin's. The formulas are published in integers, so they are reckoned exactly in the float model too: only marks are
+floats, rounded to units.
 """
 
 from __future__ import annotations
