@@ -140,11 +140,13 @@ def _inlined(svg: str, key: str, title: str, description: str) -> str:
     return heading + re.sub(r"\n\s*", "\n", body).strip()
 
 
-def _days(times: Sequence[int]) -> list[datetime]:
+def moments(times: Sequence[int]) -> list[datetime]:
+    """Microseconds as UTC times, for an axis."""
     return [datetime.fromtimestamp(time / MICRO, UTC) for time in times]
 
 
-def _dated(axes: Axes, size: Size) -> None:
+def dated(axes: Axes, size: Size) -> None:
+    """An axis of time below the plot."""
     dates: Any = matplotlib.dates
     locator = dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=4 if size.narrow else 9)
     # A page may show two days: without whole days among the hours none of matplotlib's steps is wide enough.
@@ -168,7 +170,8 @@ def _money(axes: Axes, ticks: int = 5) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: dollars(value)))
 
 
-def _legend(axes: Axes, columns: int) -> None:
+def legend(axes: Axes, columns: int) -> None:
+    """The legend above the plot."""
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderpad=0, handlelength=1.4, columnspacing=1.4
     )
@@ -179,16 +182,16 @@ def lines(times: Sequence[int], named: Mapping[str, Sequence[float]], unit: str,
 
     def draw(figure: Figure, size: Size) -> None:
         axes = figure.subplots()
-        days: Any = _days(times)
+        days: Any = moments(times)
         for (name, values), colour in zip(named.items(), LINES, strict=False):
             axes.plot(days, values, color=colour, linewidth=1.4, label=name)
-        for mark in _days(marks):
+        for mark in moments(marks):
             axes.axvline(mark, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))  # type: ignore[arg-type]
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}{unit}"))
         axes.margins(y=0.12)
-        _dated(axes, size)
-        _legend(axes, len(named))
+        dated(axes, size)
+        legend(axes, len(named))
 
     return draw
 
@@ -200,7 +203,7 @@ def margin_and_equity(
 
     def draw(figure: Figure, size: Size) -> None:
         axes = figure.subplots()
-        days: Any = _days(times)
+        days: Any = moments(times)
         axes.fill_between(
             days, 0, np.asarray(initial, float), color=MARGIN, alpha=0.22, linewidth=0, label="initial margin"
         )
@@ -210,8 +213,8 @@ def margin_and_equity(
         axes.plot(days, np.asarray(equity, float), color=EQUITY, linewidth=1.6, label="equity")
         axes.set_ylim(bottom=0)
         _money(axes)
-        _dated(axes, size)
-        _legend(axes, 3)
+        dated(axes, size)
+        legend(axes, 3)
 
     return draw
 
@@ -226,7 +229,7 @@ def counts_and_notional(times: Sequence[int], counts: Sequence[int], notional: S
             hour = hours.setdefault(time - time % (3_600 * MICRO), [0, 0])
             hour[0] += count
             hour[1] += closed
-        days: Any = _days(list(hours))
+        days: Any = moments(list(hours))
         for axes, place, colour in ((upper, 0, LOSS), (lower, 1, FIRST)):
             axes.bar(days, [float(hour[place]) for hour in hours.values()], width=0.8 / 24, align="edge", color=colour)
             axes.margins(y=0.1)
@@ -234,8 +237,8 @@ def counts_and_notional(times: Sequence[int], counts: Sequence[int], notional: S
         lower.set_title("dollars of positions closed, by hour", loc="left", fontsize=9, color=MUTED)
         upper.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         _money(lower, 3)
-        _dated(upper, size)
-        _dated(lower, size)
+        dated(upper, size)
+        dated(lower, size)
 
     return draw
 
@@ -245,15 +248,15 @@ def balance(times: Sequence[int], amounts: Sequence[int], name: str) -> Drawing:
 
     def draw(figure: Figure, size: Size) -> None:
         axes = figure.subplots()
-        days: Any = _days(times)
+        days: Any = moments(times)
         values = np.asarray(amounts, float)
         axes.fill_between(days, 0, values, step="post", color=EQUITY, alpha=0.18, linewidth=0)
         axes.step(days, values, where="post", color=EQUITY, linewidth=1.6, label=name)
         axes.set_ylim(bottom=min(0.0, float(values.min(initial=0.0))))
         axes.margins(y=0.1)
         _money(axes)
-        _dated(axes, size)
-        _legend(axes, 1)
+        dated(axes, size)
+        legend(axes, 1)
 
     return draw
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from schemas.limits import MICRO
 from schemas.units import format_time
-from services import charts
+from services import charts, page
 from services.charts import dollars
 
 
@@ -172,13 +172,7 @@ def html(figures: RunFigures) -> str:
             _method(own=figures.own_figures),
         ]
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(figures.title)} · Novate</title><style>{_STYLE}</style></head>\n"
-        f"<body><main>\n{body}\n</main></body></html>\n"
-    )
+    return page.document(figures.title, body)
 
 
 def _tiles(figures: RunFigures) -> str:
@@ -188,12 +182,6 @@ def _tiles(figures: RunFigures) -> str:
         small = f" <small>({escape(rest)}</small>" if rest else ""
         tiles += f"<div><dt>{escape(name)}</dt><dd>{escape(number)}{small}</dd></div>"
     return f"<dl class=tiles>{tiles}</dl>"
-
-
-def _section(key: str, title: str, text: str, drawing: charts.Drawing, height: float = 1.0) -> str:
-    plot = charts.plot(key, title, text, drawing, height)
-    caption = f"<figcaption>{escape(text)}</figcaption>"
-    return f'<section id="{key}"><h2>{escape(title)}</h2><figure>{caption}{plot}</figure></section>'
 
 
 def _sections(figures: RunFigures) -> list[str]:
@@ -213,21 +201,21 @@ def _sections(figures: RunFigures) -> list[str]:
     losses = figures.losses
     changes = [one.time for one in figures.decisions]
     return [
-        _section(
+        page.section(
             "prices",
             "Prices",
             f"Each underlying's index price, opening = 100. Lowest: {lows}."
             + (" Dotted: the risk council's changes." if changes else ""),
             charts.lines(times, indexed, "", changes),
         ),
-        _section(
+        page.section(
             "margin",
             "Margin against equity",
             "Equity after haircuts and the margin required, summed over all accounts; a sum hides those that fail."
             + least,
             charts.margin_and_equity(*(column[opened:] for column in (times, equity, figures.initial, maintenance))),
         ),
-        _section(
+        page.section(
             "liquidations",
             "Liquidations",
             f"Accounts entered liquidation {sum(figures.liquidations):,} times, most of them at the mark of "
@@ -235,14 +223,14 @@ def _sections(figures: RunFigures) -> list[str]:
             charts.counts_and_notional(times, figures.liquidations, figures.notional),
             1.25,
         ),
-        _section(
+        page.section(
             "fund",
             "The insurance fund",
             f"Its balance: {dollars(figures.fund[0])} at the opening, {dollars(figures.fund[-1])} at the end, "
             f"lowest {dollars(min(figures.fund))}. It pays what failing accounts owe and earns a share of fees.",
             charts.balance(times, figures.fund, "fund balance"),
         ),
-        _section(
+        page.section(
             "waterfall",
             "Who carried the losses",
             f"Of {dollars(losses.total)} lost by liquidated accounts, {dollars(losses.from_accounts)} came from the "
@@ -258,13 +246,13 @@ def _sections(figures: RunFigures) -> list[str]:
             ),
             0.8,
         ),
-        _section(
+        page.section(
             "strategies",
             "Who lost what",
             "Change of equity less net deposits, by strategy.",
             charts.gains_and_losses({one.name: one.profit for one in figures.strategies}),
         ),
-        _section(
+        page.section(
             "volatility",
             "Volatility (PROXY)",
             "At-the-money volatility of the nearest expiry: not implied by any option, computed from the bars' range.",
@@ -272,22 +260,6 @@ def _sections(figures: RunFigures) -> list[str]:
             0.8,
         ),
     ]
-
-
-def _table(key: str, title: str, heading: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> str:
-    """A table of which the first `texts` columns are text, the others numbers."""
-    if not rows:
-        return ""
-    cells = [" class=number" if column >= texts else "" for column in range(len(heading))]
-    head = "".join(f'<th scope="col"{cells[k]}>{escape(name)}</th>' for k, name in enumerate(heading))
-    lines = "".join(
-        "<tr>" + "".join(f"<td{cells[k]}>{escape(value)}</td>" for k, value in enumerate(row)) + "</tr>\n"
-        for row in rows
-    )
-    return (
-        f'<section id="{key}"><h2>{escape(title)}</h2><div class=scroll tabindex="0" role="region" '
-        f'aria-label="{escape(title)}"><table><thead><tr>{head}</tr></thead><tbody>\n{lines}</tbody></table></div></section>'
-    )
 
 
 def _strategies(strategies: Sequence[StrategyFigures]) -> str:
@@ -304,7 +276,7 @@ def _strategies(strategies: Sequence[StrategyFigures]) -> str:
         for one in sorted(strategies, key=lambda one: (one.profit, one.name))
     ]
     heading = ("strategy", "accounts", "called", "liquidated", "in deficit", "profit", "shortfall")
-    return _table("by-strategy", "By strategy", heading, rows, 1)
+    return page.table("by-strategy", "By strategy", heading, rows, 1)
 
 
 def _shortfalls(shortfalls: Sequence[Shortfall]) -> str:
@@ -321,19 +293,19 @@ def _shortfalls(shortfalls: Sequence[Shortfall]) -> str:
         for one in _largest(shortfalls)[:SHOWN]
     ]
     heading = ("account", "strategy", "profile", "time (UTC)", "owed", "fund paid", "deleveraged")
-    return _table("shortfalls", "Largest shortfalls", heading, rows, 4)
+    return page.table("shortfalls", "Largest shortfalls", heading, rows, 4)
 
 
 def _decisions(decisions: Sequence[Decision]) -> str:
     rows = [(_time(one.time), one.what) for one in decisions]
-    return _table("council", "What the risk council changed", ("in force (UTC)", "change"), rows, 2)
+    return page.table("council", "What the risk council changed", ("in force (UTC)", "change"), rows, 2)
 
 
 def _rejections(rejections: Mapping[str, int]) -> str:
     rows = [
         (reason, f"{count:,}") for reason, count in sorted(rejections.items(), key=lambda pair: (-pair[1], pair[0]))
     ]
-    return _table("rejections", "Events refused", ("reason", "events"), rows, 1)
+    return page.table("rejections", "Events refused", ("reason", "events"), rows, 1)
 
 
 def _method(*, own: bool) -> str:
@@ -353,46 +325,3 @@ def _method(*, own: bool) -> str:
         "beta of 1.3; USDC stands at one dollar. Accounts, trades and bids are drawn from the seed.</p>"
         "<p>Every figure above is a sum over outcomes of the journal and can be computed again from it.</p></section>"
     )
-
-
-_STYLE: Final = """
-:root{--ink:#1b1f27;--muted:#5d6675;--grid:#e3e6eb;--surface:#fff;--page:#f5f6f8;--first:#c2620a;--second:#5257d0;
---equity:#0b7f72;--margin:#8a5cc7;--gain:#2166ac;--loss:#c23b22;--good:#0b7f5a;--bad:#c23b22}
-@media (prefers-color-scheme:dark){:root{--ink:#e8eaf0;--muted:#a0a8b8;--grid:#2d333f;--surface:#191d25;--page:#10131a;
---first:#f2a254;--second:#9499ff;--equity:#45c9b4;--margin:#bd98ef;--gain:#74aee8;--loss:#f27d66;
---good:#4fd0a5;--bad:#f27d66}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--page);color:var(--ink);
-font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:60rem;margin:0 auto;padding:1.5rem 1rem 3rem}
-h1{font-size:clamp(1.5rem,4.5vw,2.2rem);line-height:1.15;margin:.1rem 0 .4rem;letter-spacing:-.02em;text-wrap:balance}
-h2{font-size:1.15rem;margin:0 0 .3rem}
-.eyebrow{margin:0;color:var(--muted);font-size:.85rem;letter-spacing:.04em}
-.period{margin:0 0 1rem;color:var(--muted)}
-.verdict{margin:0;padding:.6rem .9rem;border-left:4px solid;background:var(--surface);border-radius:0 .4rem .4rem 0;
-overflow-wrap:anywhere}
-.verdict.good{border-color:var(--good)}.verdict.good b{color:var(--good)}
-.verdict.bad{border-color:var(--bad)}.verdict.bad b{color:var(--bad)}
-.tiles{display:grid;grid-template-columns:repeat(5,1fr);gap:1px;margin:1rem 0;background:var(--grid);
-border:1px solid var(--grid);border-radius:.6rem;overflow:hidden}
-.tiles div{background:var(--surface);padding:.7rem .8rem;
-display:flex;flex-direction:column;justify-content:space-between}
-dt{font-size:.8rem;line-height:1.3;color:var(--muted)}
-dd{margin:.15rem 0 0;font-size:1.2rem;font-weight:650;font-variant-numeric:tabular-nums}
-dd small{font-size:.75rem;font-weight:400;color:var(--muted)}
-section{background:var(--surface);border:1px solid var(--grid);border-radius:.6rem;padding:1rem 1.1rem;margin:1rem 0}
-figure{margin:0}figcaption,section p{color:var(--muted);font-size:.93rem;margin:0 0 .6rem;max-width:70ch}
-section p b{color:var(--ink)}
-.plot svg{display:block;width:100%;height:auto;font-family:inherit}
-.plot svg *{stroke-linejoin:round;stroke-linecap:butt}
-.plot.narrow{display:none}
-.scroll{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
-th,td{padding:.4rem .7rem .4rem 0;text-align:left;border-bottom:1px solid var(--grid);white-space:nowrap}
-th{color:var(--muted);font-weight:500;font-size:.8rem}
-tr:last-child td{border-bottom:0}
-.number{text-align:right}
-@media (max-width:760px){.tiles{grid-template-columns:repeat(2,1fr)}}
-@media (max-width:600px){.plot.wide{display:none}.plot.narrow{display:block}section{padding:.8rem}dd{font-size:1.05rem}}
-@media print{.plot.narrow{display:none}.plot.wide{display:block}section{break-inside:avoid}}
-"""
