@@ -152,7 +152,7 @@ def backtest(
 
 
 def coin_of(text: str, book: Book) -> str:
-    """What a book settles in by a profile's text, where that is a coin: inverse contracts settle in their underlying."""
+    """What a book settles in where that is a coin: inverse contracts, by the profile, settle in their underlying."""
     if tomllib.loads(text).get("inverse") is not True:
         return ""
     return book.underlyings[0] if len(book.underlyings) == 1 else MIXED
