@@ -117,6 +117,8 @@ class Underlying:
     """None: the spot"""
     perp_confidence: float = 1.0
     expiries: Mapping[int, Expiry] = field(default_factory=dict)
+    age: float = 0.0
+    """seconds since the oldest of its prices was made"""
 
 
 @dataclass(frozen=True, slots=True)
