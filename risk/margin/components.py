@@ -42,8 +42,8 @@ def named_parts(told: Assessment, portfolio: Portfolio, market: Market, header: 
 
     Where the model tells what its worst scenario revalued each leg at (`LegAnswer.forward_in_worst`), that scenario is
     expanded. Where it does not (a model without scenarios, or of simulated paths), it is the worst of four reference
-    moves: all prices up or down by z(confidence) x volatility at the money x root of the margin period, volatility up
-    or down by SHOCK of itself. Raises NotInMarket, Expired.
+    moves: all prices up or down by z(confidence) x volatility at the money x root of the margin period (at least a
+    day), volatility up or down by SHOCK of itself. Raises NotInMarket, Expired.
     """
     legs = [quoted(one.instrument, market) for one in portfolio.positions]
     quantities = [float(one.quantity) for one in portfolio.positions]
@@ -106,7 +106,7 @@ def _expanded(told: Assessment, legs: Sequence[Quoted], quantities: Sequence[flo
 
 
 def _referred(legs: Sequence[Quoted], quantities: Sequence[float], market: Market, header: Header) -> Parts:
-    deviations = float(ndtri(header.confidence)) * math.sqrt(header.period.days / 365.0)
+    deviations = float(ndtri(header.confidence)) * math.sqrt(max(header.period.days, 1.0) / 365.0)
     sizes = {
         symbol: deviations * _at_the_money(symbol, market) for symbol in {one.instrument.underlying for one in legs}
     }

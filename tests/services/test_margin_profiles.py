@@ -33,6 +33,11 @@ VALUE_AT_RISK = frozenset({"historical_var99", "filtered_historical", "monte_car
 """profiles that ask for a quantile: of a sum it may be more than the quantiles' sum, which no charge of theirs names"""
 QUANTILES = frozenset({"historical_var99", "filtered_historical", "monte_carlo_var"})
 """a quantile of the whole may be past the sum of its parts' quantiles: value at risk is not subadditive"""
+HOMOGENEOUS = frozenset(
+    ("grid", "derive_pmrm", "derive_srm", "span", "isolated", "fixed_notional", "delta_netting", "static_var",
+     "historical", "monte_carlo")
+)  # fmt: skip
+"""models without tiers, thresholds or sums of their own: three times the book needs three times the margin"""
 FEW = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 every_profile = pytest.mark.parametrize("name", NAMES)
 
@@ -71,7 +76,7 @@ def test_a_profile_states_its_facts(name: str) -> None:
     header = profile(name).header
     assert header.source and header.description
     assert 0.5 <= header.confidence < 1.0
-    assert header.period.days > 0.0
+    assert header.period.days >= 0.0
     assert "current" not in header.name.lower()
     assert published_text(name).isascii()
 
@@ -99,8 +104,7 @@ def test_initial_covers_maintenance_and_buffer_and_netting_saves(name: str, data
     # beyond what is charged by name a portfolio needs no more than its parts
     if told.header.model not in DAMPENED and name not in QUANTILES:
         charged = sum((max(one.initial, 0) for one in told.add_ons), Fraction(0))
-        short = -Fraction(len(portfolio.positions) + 2, told.quantum)
-    assert name in VALUE_AT_RISK or told.capital_saved + charged >= short
+        assert told.capital_saved + charged >= -Fraction(len(portfolio.positions) + 2, told.quantum)
     form = as_json(told)
     MarginForm.model_validate(form)
     json.dumps(form, allow_nan=False)
@@ -148,3 +152,24 @@ def test_more_cash_is_more_excess(name: str, data: st.DataObject) -> None:
     for side in ("initial", "maintenance"):
         more, less = assessed(name, richer, exactly), assessed(name, poorer, exactly)
         assert more.equity - getattr(more, side) >= less.equity - getattr(less, side)
+
+
+@every_profile
+@FEW
+@given(data=st.data())
+def test_requirements_are_homogeneous_where_the_model_is(name: str, data: st.DataObject) -> None:
+    if profile(name).header.model not in HOMOGENEOUS:
+        return
+    portfolio = some(data, name)
+    threefold = replace(
+        portfolio,
+        cash=3 * portfolio.cash,
+        collateral=tuple(replace(one, amount=3 * one.amount) for one in portfolio.collateral),
+        positions=tuple(
+            replace(one, quantity=3 * one.quantity, unrealised=3 * one.unrealised, funding=3 * one.funding)
+            for one in portfolio.positions
+        ),
+    )
+    once, thrice = assessed(name, portfolio, exactly), assessed(name, threefold, exactly)
+    assert abs(3 * once.initial - thrice.initial) <= Fraction(1, 10**5)
+    assert abs(3 * once.maintenance - thrice.maintenance) <= Fraction(1, 10**5)
