@@ -32,6 +32,11 @@ DATA: Final = Path("../shared/data")
 ALL: Final = "all"
 
 
+@app.callback()
+def _several() -> None:
+    """Typer makes no group of a single command; `novate` looks for it in one."""
+
+
 @app.command("backtest")
 def backtest_command(
     profile: Annotated[list[str], typer.Option(help="A profile's name, a TOML file, or all; may stand again")],
