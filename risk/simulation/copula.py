@@ -32,9 +32,9 @@ def factor(names: Sequence[str], correlations: Mapping[tuple[str, str], float], 
     Raises BadCorrelation.
     """
     matrix = np.eye(len(names))
-    for i, one in enumerate(names):
-        for j, other in enumerate(names[:i]):
-            value = correlations.get((other, one), correlations.get((one, other), missing))
+    for i, other in enumerate(names):
+        for j, one in enumerate(names[:i]):
+            value = correlations.get((one, other), correlations.get((other, one), missing))
             if not -1.0 <= value <= 1.0:
                 raise BadCorrelation(f"correlation {one}/{other} of {value} is not in -1 ... 1")
             matrix[i, j] = matrix[j, i] = value
