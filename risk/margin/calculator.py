@@ -154,6 +154,11 @@ def _legs(told: Assessment, portfolio: Portfolio, market: Market, quantum: int) 
         greeks = dict(one.greeks) or greeks_of(quoted(portfolio.positions[one.position].instrument, market))
         greeks.pop("price", None)
         legs.append(
-            replace(one, mark=down(one.mark, quantum), pnl_in_worst=down(one.pnl_in_worst, quantum), greeks=greeks)
+            replace(one, mark=_nearest(one.mark, quantum), pnl_in_worst=down(one.pnl_in_worst, quantum), greeks=greeks)
         )
     return tuple(legs)
+
+
+def _nearest(value: Number, quantum: int) -> Fraction:
+    """A price is nobody's to keep: it is told as it is nearest."""
+    return Fraction(round(Fraction(value) * quantum), quantum)

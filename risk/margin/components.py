@@ -10,7 +10,7 @@ from scipy.special import ndtri
 
 from risk.greeks import sensitivities
 from risk.margin.answer import Assessment, LegAnswer
-from risk.margin.book import Kind, Market, Portfolio
+from risk.margin.book import Instrument, Kind, Market, Portfolio
 from risk.margin.expansion import Parts, expansion
 from risk.margin.model import Header
 from risk.margin.valuing import NotInMarket, Quoted, quoted, smile_volatility
@@ -47,28 +47,29 @@ def named_parts(told: Assessment, portfolio: Portfolio, market: Market, header: 
     """
     legs = [quoted(one.instrument, market) for one in portfolio.positions]
     quantities = [float(one.quantity) for one in portfolio.positions]
-    if not legs:
-        return Named(0.0, 0.0, 0.0, expansion([], [], 0.0), "")
     worst = next((one for one in told.scenarios if one.id == told.worst_initial), None)
-    if told.legs and any(one.forward_in_worst is not None for one in told.legs):
+    coins = _coins(portfolio, market)
+    if not legs and not coins:
+        return Named(0.0, 0.0, 0.0, expansion([], [], 0.0), "")
+    price, inside = market.settlement_price, sum(float(one.pnl_in_worst) for one in told.legs)
+    if any(one.forward_in_worst is not None for one in told.legs):
         parts, note = _expanded(told, legs, quantities), ""
+        if worst is not None and coins:
+            # what the scenario moves besides the positions is collateral, and that is linear
+            moved = (float(worst.pnl) - inside) * price
+            parts = parts._replace(delta=parts.delta + moved, revaluation=parts.revaluation + moved)
     else:
-        parts = _referred(legs, quantities, market, header)
+        held = [*quantities, *(amount for _, amount in coins)]
+        parts = _referred([*legs, *(leg for leg, _ in coins)], held, market, header)
         note = "the components are of reference moves: the model tells no prices of a worst scenario"
     if worst is not None:
         stress = -float(worst.pnl)
     elif told.scenarios and told.legs:
         # a worst scenario of each underlying: their legs have them
-        stress = -float(sum(one.pnl_in_worst for one in told.legs))
+        stress = -inside
     else:
-        stress = -parts.revaluation / market.settlement_price
-    return Named(
-        max(0.0, -parts.delta / market.settlement_price),
-        abs(parts.vega) / market.settlement_price,
-        max(0.0, stress),
-        parts,
-        note,
-    )
+        stress = -parts.revaluation / price
+    return Named(max(0.0, -parts.delta / price), abs(parts.vega) / price, max(0.0, stress), parts, note)
 
 
 def marked(portfolio: Portfolio, market: Market) -> tuple[LegAnswer, ...]:
@@ -91,6 +92,17 @@ def greeks_of(leg: Quoted) -> dict[str, float]:
     )._asdict()
     # at the money with neither volatility nor time left a greek is infinite, and infinity is no number of JSON
     return {name: float(value) for name, value in told.items() if math.isfinite(float(value))}
+
+
+def _coins(portfolio: Portfolio, market: Market) -> list[tuple[Quoted, float]]:
+    """Collateral that moves with an underlying, each asset as if it were a perp at its price, and how much of it."""
+    told = []
+    for one in portfolio.collateral:
+        quote = market.assets.get(one.asset)
+        if quote is not None and quote.offsets is not None and quote.offsets in market.underlyings:
+            instrument = Instrument(Kind.PERP, quote.offsets)
+            told.append((Quoted(instrument, quote.price, quote.price, 0.0, 0.0, 0.0), float(one.amount)))
+    return told
 
 
 def _expanded(told: Assessment, legs: Sequence[Quoted], quantities: Sequence[float]) -> Parts:

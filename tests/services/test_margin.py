@@ -239,8 +239,16 @@ def test_the_example_is_answered_in_the_published_form() -> None:
     assert {"delta", "gamma", "vega", "theta", "vanna", "charm", "volga"} <= set(told["legs"][2]["greeks"])
     assert told["worst_scenario"]["initial"] in {one["id"] for one in told["scenarios"]}
     assert "pending orders" in {one["name"] for one in told["add_ons"]}
-    assert Decimal(told["components"]["delta_risk"]) >= 0
     expanded = told["expansion"]
+    # prices fall by 18 %: the coins' loss, less what the short future and calls bring by their deltas
+    coins = Decimal("0.18") * Decimal(told["collateral"][0]["value"])
+    positions = Decimal("0.18") * (Decimal("1.21") * Decimal("95650.1") - Decimal("96248.7") * (
+        Decimal("0.5") + 2 * Decimal(told["legs"][2]["greeks"]["delta"])))  # fmt: skip
+    assert told["worst_scenario"]["initial"] == "BTC -18% vol up"
+    assert abs(Decimal(told["components"]["delta_risk"]) - coins - positions) < 100
+    assert Decimal(told["components"]["stress_loss"]) == -Decimal(
+        next(one["pnl"] for one in told["scenarios"] if one["id"] == "BTC -18% vol up")
+    )
     assert expanded["revaluation"] == pytest.approx(expanded["expanded"] + expanded["unexplained"])
 
 
