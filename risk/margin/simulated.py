@@ -108,9 +108,7 @@ def sample(rules: Rules, market: Market, years: float) -> Sample:
         f"correlations: {rules.regime}; a perp and every future move as their underlying does",
     ]
     if loadings.moved:
-        notes.append(
-            f"the correlations were no possible matrix: brought to the nearest kept, by up to {loadings.moved:.2g}"
-        )
+        notes.append(f"the correlations contradict each other: changed by up to {loadings.moved:.2g}")
     if market.history is not None and market.history.proxy and any(source == "history" for _, source in found):
         notes.append(f"implied volatility in history: {market.history.proxy}")
     return Sample(names, simulated, lambda path: f"path-{path}", tuple(notes))
@@ -127,6 +125,8 @@ def _volatility(rules: Rules, market: Market, name: str, years: float) -> tuple[
             expiry = _nearest(market, name, years)
             if expiry is not None:
                 return smile_volatility(expiry, expiry.forward), source
+        if source == "stated":
+            break
     return rules.stated.get(name, rules.stated[DEFAULT]), "stated"
 
 
