@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from risk.margin.crypto_span import crypto_span
 from risk.margin.deribit import deribit
 from risk.margin.derive_pmrm import derive_pmrm
 from risk.margin.derive_srm import derive_srm
@@ -20,6 +21,7 @@ from risk.margin.vega_levels import vega_levels
 MODELS: Final[Mapping[str, Make]] = {
     "historical": historical,
     "monte_carlo": monte_carlo,
+    "crypto_span": crypto_span,
     "deribit": deribit,
     "grid": grid,
     "derive_pmrm": derive_pmrm,
