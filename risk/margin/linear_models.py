@@ -48,14 +48,14 @@ class IsolatedRules:
     haircuts: Mapping[str, Haircut]
 
 
-def isolated(table: Table, header: Header) -> Assess:  # noqa: ARG001 - every model has the same arguments
+def isolated(table: Table, header: Header) -> Assess:
     """Every position alone, options by the standard-margin formulas of Deribit. Raises ProfileError.
 
     Of one option on an underlying at price U, mark m = value / U, out of the money by o = distance to the index / U:
     short call: initial max(option - o, option_least) + m, maintenance maintenance + m;
     short put: initial max(max(option - o, option_least) + m, its maintenance), maintenance max(maintenance,
     maintenance x m) + m. All times U; the mark of what is short is in equity already, so it is left out here. A long
-    option needs its value: alone, it pays for nothing else.
+    option needs its value: alone, it pays for nothing else; its maintenance leaves room for the buffer below that.
     """
     only(table, "", ("short_option", "linear", "haircuts"))
     short, path = table_of(table, "", "short_option"), "short_option"
@@ -72,6 +72,8 @@ def isolated(table: Table, header: Header) -> Assess:  # noqa: ARG001 - every mo
         stands = standing(portfolio, market, rules.haircuts, fact)
         rows = [
             isolated_requirement(rules, quote, mark, one.quantity, market.settlement_price, fact)
+            if one.quantity < 0 or one.instrument.kind != Kind.OPTION
+            else (one.quantity * mark, one.quantity * mark / (1 + fact(header.buffer)))
             for one, quote, mark in zip(portfolio.positions, stands.quotes, stands.marks, strict=True)
         ]
         return _told(stands, total(one[0] for one in rows), total(one[1] for one in rows), portfolio)
@@ -82,15 +84,13 @@ def isolated(table: Table, header: Header) -> Assess:  # noqa: ARG001 - every mo
 def isolated_requirement(
     rules: IsolatedRules, quote: Quoted, mark: Number, quantity: Number, settlement_price: float, fact: Fact
 ) -> tuple[Number, Number]:
-    """Initial and maintenance margin of one position beyond the mark that equity holds."""
+    """Initial and maintenance margin of a position that is no long option, beyond the mark that equity holds."""
     one = quote.instrument
     price = fact(quote.forward / settlement_price)
     count = max(quantity, -quantity)
     if one.kind != Kind.OPTION:
         rates = rules.linear.get(one.underlying, rules.linear[DEFAULT])
         return count * price * fact(rates.initial), count * price * fact(rates.maintenance)
-    if quantity >= 0:
-        return count * mark, count * mark
     distance = one.strike - quote.spot if one.call else quote.spot - one.strike
     out = fact(max(distance, 0.0) / settlement_price)
     initial = max(fact(rules.option) * price - out, fact(rules.option_least) * price)
@@ -115,33 +115,37 @@ class NettedRules:
     """false: no position takes anything off another"""
     cash: bool
     """false: the settlement asset is no collateral, what there is of it counts nothing"""
+    buffer: float
+    """a long option's maintenance leaves room for it below the option's value"""
     haircuts: Mapping[str, Haircut]
 
 
-def fixed_notional(table: Table, header: Header) -> Assess:  # noqa: ARG001 - as above
+def fixed_notional(table: Table, header: Header) -> Assess:
     """A fixed part of the net notional of each underlying; an option's is its underlying's price, with the sign of its
     delta. Raises ProfileError."""
-    return _netted(table, deltas=False)
+    return _netted(table, header, deltas=False)
 
 
-def delta_netting(table: Table, header: Header) -> Assess:  # noqa: ARG001 - as above
+def delta_netting(table: Table, header: Header) -> Assess:
     """The net dollar delta of each underlying times its scan. Raises ProfileError."""
-    return _netted(table, deltas=True)
+    return _netted(table, header, deltas=True)
 
 
 def static_var(table: Table, header: Header) -> Assess:
     """A static VaR percentage of each position's dollar delta, without netting; the settlement asset is collateral only
     if the profile accepts it by name. Raises ProfileError."""
-    return _netted(table, deltas=True, netting=False, accepted=header.collateral)
+    return _netted(table, header, deltas=True, netting=False, accepted=header.collateral)
 
 
-def _netted(table: Table, *, deltas: bool, netting: bool = True, accepted: Sequence[str] = ()) -> Assess:
+def _netted(
+    table: Table, header: Header, *, deltas: bool, netting: bool = True, accepted: Sequence[str] = ()
+) -> Assess:
     only(table, "", ("rates", "haircuts"))
     rates, haircuts = _by_underlying(table, "rates"), haircuts_of(table, "")
 
     def assess(portfolio: Portfolio, market: Market, fact: Fact) -> Assessment:
         cash = not accepted or market.settlement in accepted
-        return _assessed(NettedRules(rates, deltas, netting, cash, haircuts), portfolio, market, fact)
+        return _assessed(NettedRules(rates, deltas, netting, cash, header.buffer, haircuts), portfolio, market, fact)
 
     return assess
 
@@ -160,22 +164,22 @@ def _assessed(rules: NettedRules, portfolio: Portfolio, market: Market, fact: Fa
     maintenance: Number = 0
     for (name, _), its in groups.items():
         rates = rules.rates.get(name, rules.rates[DEFAULT])
-        initial = initial + _least(its, fact(rates.initial))
-        maintenance = maintenance + _least(its, fact(rates.maintenance))
+        initial = initial + _least(its, fact(rates.initial), 1)
+        maintenance = maintenance + _least(its, fact(rates.maintenance), 1 / (1 + fact(rules.buffer)))
     uncounted = fact(0.0) if rules.cash else max(portfolio.cash, fact(0.0))
     charges = () if rules.cash else (AddOn(CASH_NOT_ACCEPTED, uncounted, uncounted),)
     return _told(stands, initial, maintenance, portfolio, charges)
 
 
-def _least(exposures: Sequence[tuple[Number, Number]], rate: Number) -> Number:
+def _least(exposures: Sequence[tuple[Number, Number]], rate: Number, part: Number) -> Number:
     """The rate on the net exposure; or, where that is less, on the exposure without the long options, whose whole value
     may be lost instead: letting them go is always open to their owner. Pairs of exposure and a long option's value
-    (otherwise -1).
+    (otherwise -1); `part` of that value is needed.
     """
     net = total(one for one, _ in exposures)
     without = total(one for one, value in exposures if value < 0)
     values = total(value for _, value in exposures if value >= 0)
-    return min(rate * max(net, -net), rate * max(without, -without) + values)
+    return min(rate * max(net, -net), rate * max(without, -without) + values * part)
 
 
 def _sign(quote: Quoted) -> float:

@@ -50,12 +50,12 @@ class Arrays(NamedTuple):
     volatilities: FloatArray
 
 
-def span(table: Table, header: Header) -> Assess:  # noqa: ARG001 - every model has the same arguments
-    """The model. Raises ProfileError."""
+def span(table: Table, header: Header) -> Assess:
+    """The model. A buffer that the profile states is within what long options alone may need. Raises ProfileError."""
     rules = read_rules(table)
 
     def assess(portfolio: Portfolio, market: Market, fact: Fact) -> Assessment:
-        return _assessed(rules, portfolio, market, fact)
+        return _assessed(rules, header.buffer, portfolio, market, fact)
 
     return assess
 
@@ -120,7 +120,7 @@ def _deltas(quotes: Sequence[Quoted], forwards: FloatArray, volatility: FloatArr
     return deltas
 
 
-def _assessed(rules: SpanRules, portfolio: Portfolio, market: Market, fact: Fact) -> Assessment:
+def _assessed(rules: SpanRules, buffer: float, portfolio: Portfolio, market: Market, fact: Fact) -> Assessment:
     stands = standing(portfolio, market, rules.haircuts, fact)
     positions = portfolio.positions
     names = sorted({one.instrument.underlying for one in positions})
@@ -142,7 +142,7 @@ def _assessed(rules: SpanRules, portfolio: Portfolio, market: Market, fact: Fact
     months: dict[str, dict[int, Number]] = {name: {} for name in names}
     for line, price in zip(lines, prices, strict=True):
         months[line.commodity][line.month] = price
-    commodities = {name: _commodity(rules, name, told[name][0], months[name], market, fact) for name in names}
+    commodities = {name: _commodity(rules, name, buffer, told[name][0], months[name], market, fact) for name in names}
     between = [_credit(row, market, fact) for row in rules.credits]
     required = span_requirement(lines, commodities, between, options_in_equity=rules.options_in_equity, month=MONTH)
     return _told(rules, portfolio, stands, made, required, fact, tuple(note for _, note in told.values() if note))
@@ -159,7 +159,7 @@ def _right(instrument: Instrument) -> Right:
 
 
 def _commodity(
-    rules: SpanRules, name: str, ranges: Ranges, months: Mapping[int, Number], market: Market, fact: Fact
+    rules: SpanRules, name: str, buffer: float, ranges: Ranges, months: Mapping[int, Number], market: Market, fact: Fact
 ) -> Commodity:
     """An underlying's parameters as money; `months` are the prices of those that are held."""
     spot = fact(market.underlyings[name].spot / market.settlement_price)
@@ -187,6 +187,7 @@ def _commodity(
         larger_side=rules.larger_side,
         weighting=rules.weighting,
         initial_ratio=fact(rules.initial_ratio),
+        long_part=1 / (1 + fact(buffer)),
     )
 
 

@@ -84,6 +84,8 @@ class Commodity:
     """short options are counted as the more of calls and puts; otherwise all of them"""
     weighting: Weighting = Weighting.SCANRANGE_CAP
     initial_ratio: Number = 1
+    long_part: Number = 1
+    """maintenance of long options alone is at most this part of their value"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,5 +223,5 @@ def _credited(one: CommodityRisk, credit: Number, lines: Sequence[Line], rules: 
     risk = max(one.short_minimum, one.scan + one.calendars.charge + one.delivery - credit)
     initial = risk * rules.initial_ratio
     if all(line.right and line.quantity >= 0 for line in lines):
-        risk, initial = min(risk, one.option_value), min(initial, one.option_value)
+        risk, initial = min(risk, one.option_value * rules.long_part), min(initial, one.option_value)
     return replace(one, credit=credit, maintenance=risk, initial=initial)
