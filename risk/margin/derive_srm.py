@@ -276,11 +276,12 @@ def _depeg(rules: Rules, name: str, portfolio: Portfolio, market: Market, fact: 
 def _backing(rules: Rules, one: Held, fact: Fact) -> CollateralAnswer:
     """A coin: what of its value does not count. Its value is in the settlement asset, what it backs is in dollars. Of a
     debt all counts, and nothing is backed."""
-    base = rules.bases.get(one.asset, Base(0.0, 0.0))
+    own, base = max(one.value, _ZERO), rules.bases.get(one.asset)
+    if base is None:
+        return CollateralAnswer(one.asset, one.value, own, own)
     dollars = max(one.amount, _ZERO) * one.price
     lower = dollars * fact(base.factor)
     higher = lower * fact(base.initial_scale) - dollars * _doubt(rules, one.confidence, fact)
-    own = max(one.value, _ZERO)
     return CollateralAnswer(one.asset, one.value, own - higher, own - lower)
 
 
