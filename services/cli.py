@@ -49,6 +49,7 @@ LATE: Final = {
         "services.cli_system",
     ),
     **dict.fromkeys(("margin", "profiles"), "services.cli_risk"),
+    **dict.fromkeys(("calibrate", "forecasts", "regimes"), "services.cli_calibrate"),
     "backtest": "services.cli_backtest",
 }
 """the module of each command that needs Kafka, PostgreSQL, a server or the margin models: read in when asked for"""
