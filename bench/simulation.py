@@ -1,4 +1,4 @@
-"""Monte Carlo: from a seed to the loss matrix of 2,000 options in 10,000 states; a portfolio's shortfall and its spread."""
+"""Monte Carlo: from a seed to the loss matrix of 2,000 options in 10,000 states; a portfolio's tail and its spread."""
 
 from __future__ import annotations
 

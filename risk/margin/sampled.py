@@ -30,7 +30,8 @@ SHOWN: Final = 20
 """so many of the states that add most to the tail are told in an answer, beside those that decide"""
 _MONTH: Final = 30 / 365
 _DAY: Final = 1 / 365
-_WORD: Final = 1 << 63
+_HALF: Final = 31
+_MASK: Final = (1 << _HALF) - 1
 
 
 class Sample(NamedTuple):
@@ -236,19 +237,34 @@ def _wholes(quantities: Sequence[Fraction]) -> tuple[list[int], int]:
 
 
 def _vector(units: FloatArray | npt.NDArray[np.int64], quantities: Sequence[Fraction], exact: bool) -> _Vector:
-    """Quantities x rows. In exact form in 63 bits where a bound shows that they hold it, in long integers otherwise."""
-    if not exact:
-        floats = np.zeros(units.shape[1:])
-        for quantity, row in zip(quantities, units, strict=True):
-            floats += float(quantity) * row
-        return _Vector(floats, 1.0)
-    numbers, over = _wholes(quantities)
-    bound = sum(abs(n) * int(np.max(np.abs(row))) for n, row in zip(numbers, units, strict=True))
-    kind: npt.DTypeLike = np.int64 if bound < _WORD and all(abs(n) < _WORD for n in numbers) else object
-    wholes = np.zeros(units.shape[1:], kind)
-    for number, row in zip(numbers, units, strict=True):
-        wholes += number * row.astype(kind)
-    return _Vector(wholes, Fraction(1, over * QUANTUM))
+    """Quantities x rows."""
+    if exact:
+        numbers, over = _wholes(quantities)
+        return _Vector(_whole_sums(units.astype(np.int64, copy=False), numbers), Fraction(1, over * QUANTUM))
+    floats = np.zeros(units.shape[1:])
+    for quantity, row in zip(quantities, units, strict=True):
+        floats += float(quantity) * row
+    return _Vector(floats, 1.0)
+
+
+def _whole_sums(rows: npt.NDArray[np.int64], numbers: Sequence[int]) -> Losses:
+    """Numbers x rows, exactly. Each row (below LARGEST, 2^62) in two halves of 31 bits, whose sums 63 bits hold where
+    the numbers together are below 2^31; in long integers throughout where they are not."""
+    if sum(abs(number) for number in numbers) >= 1 << _HALF:
+        long = np.zeros(rows.shape[1:], object)
+        for number, row in zip(numbers, rows, strict=True):
+            long += number * row.astype(object)
+        return long
+    high, low = np.zeros(rows.shape[1:], np.int64), np.zeros(rows.shape[1:], np.int64)
+    for number, row in zip(numbers, rows, strict=True):
+        high += number * (row >> _HALF)
+        low += number * (row & _MASK)
+    high += low >> _HALF
+    low &= _MASK
+    if np.all(np.abs(high) < 1 << _HALF):
+        return (high << _HALF) + low
+    joined: Losses = high.astype(object) * (1 << _HALF) + low
+    return joined
 
 
 def _gains(

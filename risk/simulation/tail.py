@@ -58,7 +58,7 @@ def value_at_risk(losses: Losses, weights: I64Array, share: Fraction) -> int | f
 def expected_shortfall(losses: Losses, weights: I64Array, share: Fraction) -> Fraction | float:
     """The mean of the worst `share`, the loss at its edge counted by the part that lies in it. Raises NoTail."""
     worst = tail(losses, weights, share)
-    total: Fraction | float = Fraction(0)
+    total: Fraction | float = 0
     for at in worst.order[: worst.whole]:
         total = total + int(weights[at]) * _number(losses, at)
     if worst.rest:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -15,9 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk import black76
+from risk.margin import simulated
 from risk.margin.book import Expiry, Instrument, Kind, Market, Order, Portfolio, Position, Svi, Underlying
 from risk.margin.exact import as_float, exactly
 from risk.margin.policy import calculator
+from risk.margin.sampled import years_of
+from risk.margin.valuing import quoted
 from risk.simulation.revalue import UnitLossTooLarge
 from risk.simulation.tail import normal_shortfall, student_shortfall
 from risk.strict import ProfileError
@@ -191,6 +196,43 @@ def test_each_leg_and_group_of_the_deciding_path_is_black_76_at_its_prices():
     after = black76.price(True, leg.forward_in_worst, 100_000.0, leg.volatility_in_worst, left, 0.05)
     gain = -7 / 3 * (float(after) / MARKET.settlement_price - float(leg.mark))
     assert float(leg.pnl_in_worst) == pytest.approx(gain, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("settlement", ["USDC", "ETH"])
+def test_a_second_slow_implementation_agrees(name, settlement):
+    """Every path by itself in floats: prices from the states, Black-76 by arrays, the tail by repeated sorting."""
+    market = margins.market(settlement)
+    expiry = margins.NOW + 9 * margins.DAY
+    future, call = Instrument(Kind.FUTURE, "ETH", expiry), Instrument(Kind.OPTION, "ETH", expiry, 3_400.0, True)
+    held = (Position(PERP, Fraction(-2)), Position(future, Fraction(31)), Position(call, Fraction(-40)))
+    model = calculator(_text(name))
+    rules = simulated._rules(tomllib.loads(_text(name), parse_float=Decimal), model.header)
+    made = simulated.sample(rules, market, years_of(model.header.period.days)).states
+    quotes = [quoted(one.instrument, market) for one in held]
+    worst = np.full(made.prices.shape[2], -np.inf)
+    for step, elapsed in enumerate(made.elapsed):
+        bitcoin, ether = made.prices[:, step]
+        dollar = 1.0 / (market.settlement_price * (ether if settlement == "ETH" else 1.0))
+        moved = np.clip(made.volatilities[1, step] * (30 / 9) ** 0.3, -math.log(5.0), math.log(5.0))
+        left = quotes[2].years - elapsed
+        after = black76.price(
+            True, quotes[2].forward * ether, 3_400.0, quotes[2].volatility * np.exp(moved), left, 0.05
+        )
+        mark = black76.price(True, quotes[2].forward, 3_400.0, quotes[2].volatility, quotes[2].years, 0.05)
+        gain = -2 * quotes[0].forward * (bitcoin - 1.0) * dollar + 31 * quotes[1].forward * (ether - 1.0) * dollar
+        gain = gain - 40 * (after * dollar - mark / market.settlement_price)
+        worst = np.maximum(worst, -gain)
+    pairs = sorted(zip(worst.tolist(), made.weights.tolist(), strict=True), reverse=True)
+    left, total = 0.01 * float(made.weights.sum()), 0.0
+    for loss, weight in pairs:
+        part = min(weight, left)
+        total, left = total + part * loss, left - part
+        if left <= 0.0:
+            break
+    expected = loss if name == "monte_carlo_var" else total / (0.01 * float(made.weights.sum()))
+    told = model.assess(Portfolio("A-1", positions=held), market, exactly)
+    assert float(told.initial) == pytest.approx(expected, rel=1e-9)
 
 
 def test_implied_volatility_moves_against_the_price():
