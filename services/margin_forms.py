@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -28,8 +27,6 @@ def _number(value: object) -> Decimal:
         raise PydanticCustomError("NotANumber", "a number or a decimal string is needed")
     if isinstance(value, str) and not re.fullmatch(DECIMAL, value):
         raise PydanticCustomError("NotANumber", "{text} is no decimal number", {"text": repr(value[:40])})
-    if isinstance(value, float) and not math.isfinite(value):
-        raise PydanticCustomError("NotANumber", "{text} is no number", {"text": str(value)})
     if isinstance(value, int) and abs(value) > LARGEST:
         raise PydanticCustomError("OutOfRange", "a number of more than 10^15")
     told = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)

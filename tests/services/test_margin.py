@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from risk.margin.book import Kind, Svi
 from schemas.units import parse_time
 from services.cli import app
-from services.margin import batch, margin, profile_text, published_profiles
+from services.margin import batch, margin, margin_of, profile_text, published_profiles
 from services.margin_forms import SCHEMAS, MarginForm
 from services.margin_reading import BadInput, parsed, read_market, read_portfolio
 from services.terminal import Refused
@@ -320,6 +320,23 @@ def test_a_batch_answers_in_order_and_errors_do_not_stop_it() -> None:
         ("Missing", "$.portfolio"),
         ("WrongType", "$"),
     ]
+
+
+def test_a_fault_of_ours_takes_no_other_answer_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    portfolio, market = given()
+    told = iter([RuntimeError("broken"), None])
+
+    def failing(*arguments: Any, **named: Any) -> dict[str, Any]:
+        fault = next(told)
+        if fault is not None:
+            raise fault
+        return margin_of(*arguments, **named)
+
+    monkeypatch.setattr("services.margin.margin_of", failing)
+    line = json.dumps({"profile": PROFILE, "portfolio": portfolio, "market": market})
+    first, second = batch([line, line])
+    assert first["error"] == {"code": "Internal", "message": "RuntimeError: broken", "path": "$"}
+    assert "initial" in second
 
 
 @pytest.fixture

@@ -258,6 +258,13 @@ def test_orders_of_two_underlyings_are_worst_together() -> None:
     assert abs(told.initial.requirement - (MARK + 10 * spot) / 5 / PRICE) < Fraction(1, 10**5)
 
 
+def test_orders_that_hedge_each_other_may_fill_alone() -> None:
+    ether = Instrument(Kind.PERP, "ETH")
+    spot = Fraction(MARKET.underlyings["ETH"].perp or 0.0)
+    told = asked(book(orders=(order(1, MARK), order(-20, spot, ether))))
+    assert abs(told.initial.requirement - MARK / 5 / PRICE) < Fraction(1, 10**5)
+
+
 def test_a_filled_order_joins_the_position_and_nothing_is_lost() -> None:
     entered = book(perp(2, entry=Fraction(90_000)))
     half = filled(entered, [order(2, 100_000)], MARKET)
