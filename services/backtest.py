@@ -6,7 +6,7 @@ import multiprocessing
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,7 +17,7 @@ from risk.backtest.laying import Laid, Losses, lay, losses, usable
 from risk.backtest.past import HOUR, Past, Records, past
 from risk.backtest.portfolios import BOOKS, NOTIONAL, Book
 from risk.backtest.verdicts import Verdict, grid_starts, judged, period_hours, references
-from risk.backtest.walk import walk
+from risk.backtest.walk import CASH, walk
 from risk.margin.model import Calculator, Header
 from risk.margin.policy import calculator
 from schemas.units import format_time, parse_time
@@ -63,7 +63,8 @@ class Backtest:
     """hours from start to start"""
     notional: float
     """dollars that a leg of weight 1 is on"""
-    profiles: tuple[Header, ...]
+    profiles: Mapping[str, Header]
+    """by the names that verdicts have"""
     digests: Mapping[str, str]
     """SHA-256 of each profile's text, by its name"""
     verdicts: tuple[Verdict, ...]
@@ -135,19 +136,21 @@ def backtest(
         found[pair] = verdict
         if told is not None:
             told(done, len(pairs))
-    verdicts = tuple(one for pair in pairs if (one := found[pair]) is not None)
+    ordered = {pair: found[pair] for pair in pairs}
+    verdicts = tuple(one for one in ordered.values() if one is not None)
     reference, notes = _references(job, {one.hours for one in verdicts})
+    headers = {name: one.header for name, one in calculators.items()}
     return Backtest(
         first=int(history.times[starts[0]]),
         last=int(history.times[starts[-1]]),
         step=step,
         notional=notional,
-        profiles=tuple(one.header for one in calculators.values()),
+        profiles=headers,
         digests={name: one.digest for name, one in calculators.items()},
         verdicts=verdicts,
         reference=reference,
         proxied={name: float(one.proxied[starts].mean()) for name, one in history.paths.items()},
-        notes=(*notes, *_left_out(list(calculators), pairs, found)),
+        notes=(*notes, *_left_out(headers, history, job.books, ordered)),
     )
 
 
@@ -156,6 +159,14 @@ def coin_of(text: str, book: Book) -> str:
     if tomllib.loads(text).get("inverse") is not True:
         return ""
     return book.underlyings[0] if len(book.underlyings) == 1 else MIXED
+
+
+def funded(book: Book, header: Header, history: Past) -> Book:
+    """The book with collateral the profile takes: where that is not cash, the first accepted coin with a history."""
+    taken = header.collateral
+    if book.collateral or not taken or CASH in taken:
+        return book
+    return replace(book, collateral=next((one for one in taken if one in history.paths), ""))
 
 
 def as_json(told: Backtest) -> dict[str, Any]:
@@ -167,13 +178,13 @@ def as_json(told: Backtest) -> dict[str, Any]:
         "notional": told.notional,
         "profiles": [
             {
-                "name": one.name,
+                "name": name,
                 "published": one.published,
                 "hash": told.digests[name],
                 "confidence": one.confidence,
                 "margin_period_hours": one.period.days * 24,
             }
-            for name, one in zip(told.digests, told.profiles, strict=True)
+            for name, one in told.profiles.items()
         ],
         "volatility_proxied": dict(told.proxied),
         "notes": list(told.notes),
@@ -243,7 +254,8 @@ def _walked(
 def _narrowed(job: _Job, pair: _Pair) -> _Job:
     """What one walk needs of it, for another process."""
     book = job.books[pair[1]]
-    paths = {name: path for name, path in job.history.paths.items() if name in book.underlyings}
+    needed = {*book.underlyings, *calculator(job.texts[pair[0]]).header.collateral}
+    paths = {name: path for name, path in job.history.paths.items() if name in needed}
     return _Job(
         Past(job.history.times, paths),
         {pair[0]: job.texts[pair[0]]},
@@ -260,20 +272,23 @@ def _apart(job: _Job, pair: _Pair) -> Verdict | None:
 
 def _walk(job: _Job, asked: Calculator, pair: _Pair) -> Verdict | None:
     """None where the book settles in no single coin, or history has nothing of it."""
-    book = job.books[pair[1]]
+    book = funded(job.books[pair[1]], asked.header, job.history)
     coin = coin_of(job.texts[pair[0]], book)
     if coin == MIXED:
         return None
     hours = period_hours(asked.header.period.days)
-    laid, lost = _laid(job, book, hours, coin)
-    if not len(laid.starts):
+    told = _laid(job, book, hours, coin)
+    if told is None:
         return None
+    laid, lost = told
     answers = walk(job.history, laid, asked, coin)
     return judged(pair[0], job.history, laid, lost, answers, hours, job.step, 1.0 - asked.header.confidence)
 
 
-def _laid(job: _Job, book: Book, hours: int, coin: str = "") -> tuple[Laid, Losses]:
+def _laid(job: _Job, book: Book, hours: int, coin: str = "") -> tuple[Laid, Losses] | None:
     starts = usable(job.history, book, job.starts, hours)
+    if not len(starts):
+        return None
     laid = lay(job.history, book, starts, job.notional)
     return laid, losses(job.history, laid, hours, coin)
 
@@ -283,22 +298,28 @@ def _references(job: _Job, periods: set[int]) -> tuple[tuple[Verdict, ...], tupl
     answer, notes = [], []
     hours = max(periods, default=24)
     for book in job.books.values():
-        laid, lost = _laid(job, book, hours)
-        if missing := len(job.starts) - len(laid.starts):
+        told = _laid(job, book, hours)
+        found = 0 if told is None else len(told[0].starts)
+        if missing := len(job.starts) - found:
             notes.append(f"{book.name}: {missing} of {len(job.starts)} starts have no prices for it or its period")
-        if len(laid.starts):
-            for name, asked in references(laid, lost).items():
-                answer.append(judged(name, job.history, laid, lost, asked, hours, job.step, 0.5))
+        if told is not None:
+            for name, asked in references(*told).items():
+                answer.append(judged(name, job.history, *told, asked, hours, job.step, 0.5))
     return tuple(answer), tuple(notes)
 
 
-def _left_out(names: Sequence[str], pairs: Sequence[_Pair], found: Mapping[_Pair, Verdict | None]) -> list[str]:
+def _left_out(
+    headers: Mapping[str, Header], history: Past, books: Mapping[str, Book], found: Mapping[_Pair, Verdict | None]
+) -> list[str]:
+    """What was not asked, what was asked otherwise, and what was refused, in words."""
     answer = []
-    for name in names:
-        without = [book for profile, book in pairs if profile == name and found[profile, book] is None]
+    for name, header in headers.items():
+        without = [book for profile, book in found if profile == name and found[profile, book] is None]
         if without:
             answer.append(f"{name}: not asked about {', '.join(without)} (no history, or no one coin to settle in)")
-        for verdict in (found[name, book] for profile, book in pairs if profile == name):
+        coins = {funded(book, header, history).collateral for book in books.values() if not book.collateral} - {""}
+        answer += [f"{name}: cash is not accepted, books are funded with {coin}" for coin in sorted(coins)]
+        for verdict in (found[pair] for pair in found if pair[0] == name):
             if verdict is not None:
                 answer += [f"{name}, {verdict.book}: refused {n} starts: {what}" for what, n in verdict.refused.items()]
     return answer

@@ -63,7 +63,7 @@ class Summary:
 def summaries(told: Backtest) -> list[tuple[str, Summary]]:
     """Every profile over all its books, in the order asked."""
     answer = []
-    for name, header in zip(told.digests, told.profiles, strict=True):
+    for name, header in told.profiles.items():
         own = [one for one in told.verdicts if one.profile == name]
         breaches, starts, average = pooled(own)
         saved = [one.saved for one in own if one.saved is not None]
@@ -189,27 +189,29 @@ def _books(told: Backtest) -> tuple[Sequence[str], list[list[str]]]:
         *(f"{days}-day rise" for days in RISES),
         "worst shortfall",
     )
-    rows = [
-        [
-            one.book,
-            one.profile,
-            f"{len(one.times):,}",
-            f"{len(one.breaches):,}",
-            f"{one.worst_hour:,}",
-            f"{one.of_maintenance:,}",
-            f"{one.expected * len(one.times):.1f}",
-            f"{one.proportion.p_value:.3f}",
-            f"{one.independence.p_value:.3f}",
-            f"{one.conditional.p_value:.3f}",
-            f"{one.average:.1%}",
-            _share(one.saved),
-            "–" if one.peak_to_trough is None else f"{one.peak_to_trough:.3g}",
-            *(_share(one.rises.get(days)) for days in RISES),
-            f"{one.shortfall:.1%}",
-        ]
-        for one in told.verdicts
+    return heading, [_row(one) for one in told.verdicts]
+
+
+def _row(one: Verdict) -> list[str]:
+    if not len(one.times):
+        return [one.book, one.profile, "0", *["–"] * (11 + len(RISES))]
+    return [
+        one.book,
+        one.profile,
+        f"{len(one.times):,}",
+        f"{len(one.breaches):,}",
+        f"{one.worst_hour:,}",
+        f"{one.of_maintenance:,}",
+        f"{one.expected * len(one.times):.1f}",
+        f"{one.proportion.p_value:.3f}",
+        f"{one.independence.p_value:.3f}",
+        f"{one.conditional.p_value:.3f}",
+        f"{one.average:.1%}",
+        _share(one.saved),
+        "–" if one.peak_to_trough is None else f"{one.peak_to_trough:.3g}",
+        *(_share(one.rises.get(days)) for days in RISES),
+        f"{one.shortfall:.1%}",
     ]
-    return heading, rows
 
 
 def _breaches(told: Backtest, most: int) -> tuple[Sequence[str], list[list[str]]]:

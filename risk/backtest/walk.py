@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 from typing import Final
@@ -26,6 +26,7 @@ from risk.margin.book import (
     Position,
     Underlying,
 )
+from risk.margin.calculator import isolated as alone
 from risk.margin.exact import as_float
 from risk.margin.model import Calculator
 from risk.volatility import YEAR
@@ -51,7 +52,7 @@ class Asked:
     initial: FloatArray
     maintenance: FloatArray
     isolated: FloatArray
-    """initial margin of the legs alone, added up; NaN where it was not asked"""
+    """initial margin of the legs and of the collateral, each alone, added up; NaN where it was not asked"""
     refused: Mapping[str, int]
     """reasons, and how many starts each stands for"""
     notes: tuple[str, ...]
@@ -74,10 +75,7 @@ def walk(past: Past, laid: Laid, calculator: Calculator, coin: str = "") -> Aske
             maintenance[number] = float(told.maintenance) * seen.settlement_price
             notes.update(dict.fromkeys(told.notes))
             if number % ISOLATED_EVERY == 0 and len(book.positions) > 1:
-                isolated[number] = seen.settlement_price * sum(
-                    float(calculator.assess(replace(book, positions=(one,)), seen, as_float).initial)
-                    for one in book.positions
-                )
+                isolated[number] = float(alone(calculator, book, seen, as_float)) * seen.settlement_price
         except ValueError as error:
             refused[f"{type(error).__name__}: {error}"] += 1
     return Asked(initial, maintenance, isolated, dict(refused), tuple(notes))

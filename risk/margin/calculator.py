@@ -9,7 +9,7 @@ from typing import Final
 from risk.margin.answer import AddOn, Assessment, CollateralAnswer, LegAnswer, ScenarioPnl
 from risk.margin.book import Market, Portfolio
 from risk.margin.components import Named, greeks_of, marked, named_parts
-from risk.margin.exact import ANSWER, Number, as_float, down, exactly, up
+from risk.margin.exact import ANSWER, Fact, Number, as_float, down, exactly, up
 from risk.margin.model import Calculator, Header
 from risk.margin.valuing import quoted
 
@@ -119,13 +119,13 @@ def in_float(calculator: Calculator, portfolio: Portfolio, market: Market) -> Fl
     return FloatFigures(float(told.equity), float(told.mark_to_market), float(told.initial), float(told.maintenance))
 
 
-def isolated(calculator: Calculator, portfolio: Portfolio, market: Market) -> Fraction:
+def isolated(calculator: Calculator, portfolio: Portfolio, market: Market, fact: Fact = exactly) -> Fraction:
     """The sum of the initial margins of each position, each order, and cash with collateral, each of them alone."""
     nothing = replace(portfolio, cash=Fraction(0), collateral=(), positions=(), orders=())
     parts = [replace(portfolio, positions=(), orders=())] if portfolio.collateral or portfolio.cash else []
     parts += [replace(nothing, positions=(one,)) for one in portfolio.positions]
     parts += [replace(nothing, orders=(one,)) for one in portfolio.orders]
-    return sum((Fraction(calculator.assess(one, market, exactly).initial) for one in parts), Fraction(0))
+    return sum((Fraction(calculator.assess(one, market, fact).initial) for one in parts), Fraction(0))
 
 
 def quantum_of(market: Market) -> int:
