@@ -150,6 +150,12 @@ def test_a_month_near_delivery() -> None:
     assert told.maintenance == 30_000 + 500 + 1_200
 
 
+@pytest.mark.parametrize(("days", "delivery"), [(19, 0), (20, 500), ("19.9", 0)])
+def test_delivery_begins_so_many_days_ahead(days: Any, delivery: int) -> None:
+    assert charge(asked((future(NEAR), 1), over={"delivery": {"days": days}}), "delivery") == delivery
+    assert charge(asked((PERP, 1), over={"delivery": {"days": days}}), "delivery") == 0
+
+
 def test_credit_between_underlyings() -> None:
     """+1 BTC, -20 ETH of 4,000: 80,000 dollar deltas face each other; 80,000 x (.15 + .20) x .5 = 14,000."""
     told = asked((PERP, 1), (ETH, -20))
