@@ -17,6 +17,7 @@ from rich.table import Table
 import bench.audit as audit
 import bench.fold as fold
 import bench.http as http
+import bench.pricing as pricing
 import bench.projector as projector
 import bench.recovery as recovery
 import bench.remargin as remargin
@@ -26,6 +27,7 @@ SUITES: Final[dict[str, Callable[[], list[dict[str, Any]]]]] = {
     "remargin": remargin.run,
     "fold": fold.run,
     "audit": audit.run,
+    "pricing": pricing.run,
     "projector": projector.run,
     "recovery": recovery.run,
     "system": system.run,

@@ -35,8 +35,11 @@ class Breach(NamedTuple):
 
 
 def grid(reach: float, points: int = DENSE) -> FloatArray:
-    """Log-moneyness to check on, to `reach` on both sides, dense in the middle and ever wider outwards."""
-    return np.asarray(reach * np.sinh(np.linspace(-5.0, 5.0, points)) / np.sinh(5.0))
+    """Log-moneyness to check on: to `reach` on both sides, dense in the middle and ever wider outwards, and five posts
+    beyond, to 32 times as far: two wings of one slope may still lie the wrong way."""
+    near = reach * np.sinh(np.linspace(-5.0, 5.0, points)) / np.sinh(5.0)
+    posts = reach * 2.0 ** np.arange(1, 6)
+    return np.concatenate([-posts[::-1], near, posts])
 
 
 def far_out(years: float, quoted: float) -> float:

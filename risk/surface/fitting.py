@@ -22,6 +22,8 @@ _SLOPE: Final = 1.98
 """the steepest wing, just below Lee's bound of 2"""
 _STIFF: Final = 300.0
 """weight of a broken wall against quotes counted in half spreads"""
+_LEAST_LEFT: Final = 0.05
+"""part of a reference's weight that is left however far out it stands"""
 _WITHIN: Final = 0.25
 """weight of a distance within the spread: what counts is to be within, not where"""
 _EDGE: Final = 0.85
@@ -31,7 +33,9 @@ _WALLS: Final = 161
 _TRIED: Final = 3
 """starts from which the fit is carried to its end"""
 _ANCHOR: Final = 0.05
-"""weight of a reference (its distance in points) against a quote's in half spreads: it decides where nobody bids"""
+"""weight of a reference (its distance in points) against a quote's in half spreads, where both sides are quoted"""
+_ALONE: Final = 0.2
+"""the same at a strike that is not quoted on both sides: there the venue's volatility keeps the skew"""
 
 
 class Quote(NamedTuple):
@@ -70,6 +74,7 @@ class Data(NamedTuple):
     weight: FloatArray
     anchor_k: FloatArray
     anchor: FloatArray
+    anchor_weight: FloatArray
     years: float
 
 
@@ -153,7 +158,7 @@ def distances(data: Data, svi: Svi) -> FloatArray:
     pulled = _WITHIN * distance + np.copysign(np.maximum(np.abs(distance) - _EDGE, 0.0), distance)
     quoted = data.weight * np.sign(pulled) * np.sqrt(2.0 * (np.sqrt(1.0 + pulled * pulled) - 1.0))
     points = 100.0 * (np.sqrt(np.maximum(variance(svi, data.anchor_k), 1e-12) / data.years) - data.anchor)
-    return np.concatenate([quoted, _ANCHOR * points])
+    return np.concatenate([quoted, data.anchor_weight * points])
 
 
 def data_of(quotes: Sequence[Quote], years: float) -> Data:
@@ -166,6 +171,7 @@ def data_of(quotes: Sequence[Quote], years: float) -> Data:
     # what a locked market leaves open is a basis point of a hundredth of the forward
     half = np.maximum(0.5 * (ask - bid), 2.5e-5 * forward)
     told = [one for one in quotes if one.reference > 0.0]
+    met = {one.strike for one in both}
     # the side in the money says the same with a wider spread and a forward's age in it
     out = np.where(call, strike >= forward, strike <= forward)
     return Data(
@@ -178,8 +184,15 @@ def data_of(quotes: Sequence[Quote], years: float) -> Data:
         np.where(out, 1.0, 0.5),
         np.array([np.log(one.strike / one.forward) for one in told]),
         np.array([one.reference for one in told]),
+        np.array([(_ANCHOR if one.strike in met else _ALONE) * _vega_left(one, years) for one in told]),
         years,
     )
+
+
+def _vega_left(quote: Quote, years: float) -> float:
+    """How much of a reference counts: less far out, where a point of volatility moves no price."""
+    deviations = float(np.log(quote.strike / quote.forward)) / (quote.reference * float(np.sqrt(years)))
+    return max(float(np.exp(-deviations * deviations / 8.0)), _LEAST_LEFT)
 
 
 def _starts(data: Data, low: float, high: float) -> list[FloatArray]:
