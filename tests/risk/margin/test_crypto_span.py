@@ -111,12 +111,14 @@ def test_calendar_charge_by_hand() -> None:
 
 
 def test_long_options_lean_on_nobody() -> None:
-    """A long call of one expiry and a long put of another lean apart, and pay no charge between expiries; against a short
-    option or a future the same call does."""
+    """A long call of one expiry and a long put of another lean apart, and pay no charge between expiries; beside a small
+    perp they pay for that much; against a short option or a future the same call pays."""
     near, late = (margins.NOW + days * margins.DAY for days in margins.DAYS[:2])
     call = Position(Instrument(Kind.OPTION, "BTC", near, 100_000.0, call=True), Fraction(1))
     put = Position(Instrument(Kind.OPTION, "BTC", late, 90_000.0, call=False), Fraction(1))
     assert charge(PLAIN.assess(book(call, put), MARKET, as_float), "calendar spread") == 0.0
+    small = PLAIN.assess(book(call, put, perp(Fraction(1, 1_000))), MARKET, as_float)
+    assert 0.0 < charge(small, "calendar spread") <= 0.001 * 96_000 * 0.005
     assert charge(PLAIN.assess(book(call, future(-1, expiry=late)), MARKET, as_float), "calendar spread") > 100.0
     short = replace(put, instrument=replace(put.instrument, call=True), quantity=Fraction(-1))
     assert charge(PLAIN.assess(book(call, short), MARKET, as_float), "calendar spread") > 100.0
