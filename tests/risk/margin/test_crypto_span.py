@@ -111,7 +111,7 @@ def test_calendar_charge_by_hand() -> None:
 
 
 def test_long_options_lean_on_nobody() -> None:
-    """A long call of one expiry and a long put of another lean apart, and pay no charge between expiries; beside a small
+    """A long call of one expiry and a long put of another lean apart, and pay no charge between expiries; with a small
     perp they pay for that much; against a short option or a future the same call pays."""
     near, late = (margins.NOW + days * margins.DAY for days in margins.DAYS[:2])
     call = Position(Instrument(Kind.OPTION, "BTC", near, 100_000.0, call=True), Fraction(1))
