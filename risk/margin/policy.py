@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from risk.margin.answer import AddOn, Assessment, CollateralAnswer
-from risk.margin.book import Holding, Market, Portfolio
+from risk.margin.book import Holding, Kind, Market, Portfolio
 from risk.margin.catalogue import MODELS, OWN_ORDERS
 from risk.margin.exact import Fact, Number
 from risk.margin.model import Assess, Calculator, Header, Make, MarginPeriod
@@ -51,6 +51,7 @@ HEADER: Final = (
 MOST_HOURS: Final = 2_160.0
 NOT_ACCEPTED: Final = "collateral not accepted"
 BUFFER_FLOOR: Final = "up to maintenance and buffer"
+BUFFER_ROOM: Final = "room for the buffer"
 
 
 def calculator(text: str, overrides: str | Table = "", models: Mapping[str, Make] = MODELS) -> Calculator:
@@ -170,10 +171,21 @@ def _ruled(assess: Assess, header: Header) -> Assess:
         least = told.maintenance + max(told.maintenance, 0) * fact(header.buffer)
         if told.initial >= least:
             return told
+        if told.initial >= 0 and _only_long_options(kept):
+            # such a book can lose its value and no more, which the initial margin has: the maintenance margin gives way
+            lower = told.initial / (1 + fact(header.buffer))
+            room = AddOn(BUFFER_ROOM, fact(0.0), lower - told.maintenance)
+            return replace(told, maintenance=lower, add_ons=(*told.add_ons, room))
         floor = AddOn(BUFFER_FLOOR, least - told.initial, fact(0.0))
         return replace(told, initial=least, add_ons=(*told.add_ons, floor))
 
     return ruled
+
+
+def _only_long_options(portfolio: Portfolio) -> bool:
+    held = portfolio.positions
+    longs = all(one.instrument.kind == Kind.OPTION and one.quantity > 0 for one in held)
+    return bool(held) and longs and not portfolio.orders
 
 
 def _sorted_out(portfolio: Portfolio, market: Market, header: Header) -> tuple[Portfolio, tuple[Holding, ...]]:
