@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from risk.backtest.past import HOUR, Past
+from risk.backtest.past import HOUR, RATIO, Past, realised_volatility
 from risk.backtest.portfolios import BOOKS
 from risk.backtest.verdicts import FORESIGHT, NOTHING
 from schemas.units import format_time
@@ -117,12 +117,11 @@ def test_foresight_is_the_cheapest_that_covers(told: Backtest) -> None:
 
 
 def test_many_processes_say_the_same(folder: Path, told: Backtest) -> None:
-    again = backtest(read_past(folder), [PARADEX, DERIBIT], day("2022-01-10"), day("2022-02-10"), books=PERPS, jobs=2)
-    those = [one for one in as_json(told)["verdicts"] if one["portfolio"] in ("long-btc", "btc-eth")]
+    asked = (read_past(folder), [PARADEX, DERIBIT], day("2022-01-10"), day("2022-02-10"))
+    again = backtest(*asked, books=PERPS[:1], jobs=2)
+    those = [one for one in as_json(told)["verdicts"] if one["portfolio"] == "long-btc"]
     assert as_json(again)["verdicts"] == those
-    assert html(again) == html(
-        backtest(read_past(folder), [PARADEX, DERIBIT], day("2022-01-10"), day("2022-02-10"), books=PERPS)
-    )
+    assert html(again) == html(backtest(*asked, books=PERPS[:1]))
 
 
 def test_the_page_is_whole_and_asks_for_nothing(told: Backtest) -> None:
@@ -219,6 +218,14 @@ def test_real_history_is_whole(real: Past) -> None:
     early = real.times < day("2021-03-24")
     assert real.paths["BTC"].proxied[early].all()
     assert not real.paths["BTC"].proxied[~early].mean() > 0.05
+
+
+@pytest.mark.data
+def test_the_proxys_ratio_is_the_one_of_the_days_that_have_an_index(real: Past) -> None:
+    path = real.paths["BTC"]
+    ratios = (path.volatility / realised_volatility(path.spot))[~path.proxied]
+    assert float(np.median(ratios)) == pytest.approx(RATIO, abs=0.02)
+    assert float(np.std(np.log(ratios))) < 0.16
 
 
 @pytest.mark.data
