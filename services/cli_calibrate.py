@@ -52,7 +52,7 @@ def calibrate_command(
     time: Annotated[str | None, typer.Option(help="The event's own time; default: the end of --to")] = None,
     notice: Annotated[int, typer.Option(help="Hours from that time until it takes effect", min=0)] = 24,
     council: Annotated[int, typer.Option(help="Which of the council's sources sends it", min=0, max=999)] = 0,
-    sequence: Annotated[int, typer.Option(help="That source's next sequence number", min=0)] = 0,
+    sequence: Annotated[int, typer.Option(help="That source's next sequence number", min=1)] = 1,
     toml: Annotated[Path | None, typer.Option(help="Write the new profile there", metavar="FILE")] = None,
     event: Annotated[Path | None, typer.Option(help="Write the entry for the journal there", metavar="FILE")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page of plots there", metavar="FILE")] = None,
@@ -225,7 +225,8 @@ def _as_json(proposal: Proposal, publication: dict[str, Any] | None) -> dict[str
 def _explain(profile: str, to: str, proposal: Proposal) -> None:
     rules = proposal.rules
     table = Table(
-        title=f"{profile} at {to}: {rules.confidence:.2%} over {rules.hours} h, {rules.lookback} days, {proposal.tool}; basis points"
+        title=f"{profile} at {to}: {rules.confidence:.2%} over {rules.hours} h, lookback {rules.lookback} days, "
+        f"tool: {proposal.tool}; ranges in basis points"
     )
     for heading in ("underlying", "range", "before", "after", "lookback", "stressed", "long run", "moves"):
         table.add_column(heading, justify="left" if heading in ("underlying", "range") else "right")
