@@ -43,6 +43,7 @@ from services.tables import read_accounts, read_deposits, read_funding, read_pri
 from services.terminal import CONSOLE, ERRORS, Refused, print_json, print_verdict, progress_bar
 
 LATE: Final = {
+    "surface": "services.surfaces",
     **dict.fromkeys(("audit", "archive", "import", "reshard"), "services.cli_history"),
     **dict.fromkeys(
         ("up", "demo", "gateway", "worker", "projector", "archiver", "postgres", "broker", "migrate", "topics", "keys"),
