@@ -6,6 +6,7 @@ from __future__ import annotations
 import tomllib
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,17 @@ AHEAD = (DAY // 72, DAY // 2, 9 * DAY, 37 * DAY, 400 * DAY)
 
 
 def profile(name: str, overrides: dict[str, Any] | None = None) -> Calculator:
-    return calculator((PROFILES / f"{name}.toml").read_text(), overrides or {})
+    if overrides:
+        return calculator((PROFILES / f"{name}.toml").read_text(), overrides)
+    return _as_published(name)
 
 
+@cache
+def _as_published(name: str) -> Calculator:
+    return calculator((PROFILES / f"{name}.toml").read_text())
+
+
+@cache
 def figures(name: str) -> Any:
     """A profile's tables as plain floats, for a second reader of its numbers."""
 

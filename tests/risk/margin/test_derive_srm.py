@@ -111,7 +111,7 @@ def slow(p: Any, portfolio: Portfolio, market: Market) -> tuple[float, float, fl
     return equity - net(True), equity - net(False), equity
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_it_is_what_the_published_formulas_give(data: st.DataObject) -> None:
     market, portfolio = data.draw(markets()), data.draw(portfolios())
@@ -122,7 +122,7 @@ def test_it_is_what_the_published_formulas_give(data: st.DataObject) -> None:
     assert float(told.equity) == pytest.approx(equity, rel=1e-9, abs=1e-5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_exact_and_float_agree_to_the_quantum(data: st.DataObject) -> None:
     market, portfolio = data.draw(markets()), data.draw(portfolios())
