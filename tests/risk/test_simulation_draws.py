@@ -27,6 +27,11 @@ def test_the_same_plan_gives_the_same_bytes_and_another_seed_others(plan):
     fresh = draws.__wrapped__
     one, again, other = fresh(plan, 3, 4), fresh(plan, 3, 4), fresh(plan._replace(seed=99), 3, 4)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(one, again, strict=True))
+    assert (one.ends.shape, one.between.shape, one.weights.shape) == (
+        (3, plan.paths),
+        (3, 3, plan.paths),
+        (plan.paths,),
+    )
     assert one.ends.tobytes() != other.ends.tobytes()
     assert one.between.tobytes() != other.between.tobytes()
 
@@ -108,6 +113,8 @@ def test_a_matrix_that_cannot_be_is_brought_to_one_that_can_and_says_by_how_much
     assert np.allclose(np.diag(matrix), 1.0)
     assert np.linalg.eigvalsh(matrix).min() > -1e-12
     assert 0.3 < broken.moved < 1.0
+    # what was negative is gone, not turned round: three in a plane
+    assert np.linalg.matrix_rank(matrix, tol=1e-9) == 2
     with pytest.raises(BadCorrelation, match=r"A/B of 1\.5"):
         factor("AB", {("A", "B"): 1.5}, 0.0)
 
