@@ -21,6 +21,7 @@ import bench.pricing as pricing
 import bench.projector as projector
 import bench.recovery as recovery
 import bench.remargin as remargin
+import bench.simulation as simulation
 import bench.system as system
 
 SUITES: Final[dict[str, Callable[[], list[dict[str, Any]]]]] = {
@@ -28,6 +29,7 @@ SUITES: Final[dict[str, Callable[[], list[dict[str, Any]]]]] = {
     "fold": fold.run,
     "audit": audit.run,
     "pricing": pricing.run,
+    "simulation": simulation.run,
     "projector": projector.run,
     "recovery": recovery.run,
     "system": system.run,

@@ -47,7 +47,7 @@ class Header:
 
 Assess = Callable[[Portfolio, Market, Fact], Assessment]
 Make = Callable[[Table, Header], Assess]
-"""a model: reads the profile's own keys, strictly (raises risk.strict.ProfileError with the path), and gives the function"""
+"""a model: reads the profile's own keys strictly (ProfileError tells the path) and gives the function"""
 
 
 @dataclass(frozen=True, slots=True)
