@@ -85,8 +85,8 @@ def throughput(system: System, client: Client) -> float:
 
 
 def latencies(system: System, client: Client) -> tuple[list[float], list[float]]:
-    """Seconds to the receipts, and to having read the outcomes, of requests of TOGETHER entries at RATE trades a second,
-    one request after the other."""
+    """Seconds to the receipts, and to having read the outcomes, of requests of TOGETHER entries at RATE trades a
+    second, one request after the other."""
     requests = int(SECONDS * RATE / PER_ENTRY / TOGETHER)
     count = requests * TOGETHER
     ready = entries(np.random.default_rng(6), ACCOUNTS, system.sent + 1, count, PER_ENTRY)
