@@ -61,6 +61,13 @@ def _handler(answer: Callable[[str, str, bytes], Page]) -> type[BaseHTTPRequestH
         protocol_version = "HTTP/1.1"
         timeout = _SECONDS
 
+        def handle(self) -> None:
+            """All requests of the connection, until it ends; a client may hang up at any moment."""
+            try:
+                super().handle()
+            except ConnectionError as error:
+                log.info("client hung up", extra={"what": type(error).__name__})
+
         def do_GET(self) -> None:
             self._answered(b"")
 

@@ -7,9 +7,11 @@ import re
 import secrets
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Any, Final
 
 from schemas.sources import SOURCES_PER_ROLE, Role, source
@@ -164,7 +166,8 @@ def _key(path: Path, place: int, told: object) -> Key:
 
 def ready_keys(directory: Path) -> Keys:
     """The keys of a run's directory; where it has no file one is made (mode 600): a key for every role that speaks, as
-    its first source, a `regulator`, an `auditor`, and `local`, which may do all of it. Raises as `read_keys`, OSError.
+    its first source, a `regulator`, an `auditor`, and `local`, which may do all of it. Of several processes that come at
+    once one makes it, all have the same keys. Raises as `read_keys`, OSError.
     """
     path = directory / KEYS
     if not path.exists():
@@ -178,14 +181,16 @@ def _write_new(path: Path) -> None:
     parts = ["# Keys of this directory's gateway. Whoever can read a secret can send what its key may send.\n"]
     parts += [_table(name, [name], sources) for name, sources in (speaking | reading).items()]
     parts.append(_table("local", [*speaking, *reading], [one for sources in speaking.values() for one in sources]))
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write("\n".join(parts))
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
+    descriptor, unfinished = mkstemp(".part", path.name + ".", path.parent)  # mode 600, a name that nobody else has
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write("\n".join(parts))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was sooner: its keys are the directory's
+            os.link(unfinished, path)
+    finally:
+        os.unlink(unfinished)
 
 
 def _table(name: str, roles: list[str], sources: list[int]) -> str:

@@ -7,8 +7,10 @@ import json
 import logging
 import select
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -331,6 +333,21 @@ def test_a_keys_file_is_its_owners_alone(tmp_path: Path) -> None:
     path.chmod(0o640)
     with pytest.raises(KeysWrong, match="chmod 600"):
         read_keys(path)
+
+
+def test_processes_that_start_at_once_in_a_new_directory_have_the_same_keys(tmp_path: Path) -> None:
+    at_once = threading.Barrier(8)
+
+    def started(directory: Path) -> bytes:
+        at_once.wait(10)
+        return ready_keys(directory)["local"].secret.reveal()
+
+    with ThreadPoolExecutor(8) as pool:
+        for k in range(20):
+            directory = tmp_path / str(k)
+            directory.mkdir()
+            assert len(set(pool.map(started, [directory] * 8))) == 1
+            assert [path.name for path in directory.iterdir()] == ["keys.toml"]
 
 
 GOOD = 'id = "a"\nsecret = "' + "5a" * 32 + '"\nroles = ["exchange"]\n'
