@@ -1,0 +1,1 @@
+"""What collateral is worth: haircuts, staking, pools, limits, borrowed balances, and gains not paid yet."""
