@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from services.margin import batch, margin_of, profile_text, published_profiles, ready
+from services.margin import DEFAULT_PROFILE, batch, margin_of, profile_text, published_profiles, ready
 from services.margin_reading import BadInput, parsed, read_market, read_portfolio
 from services.terminal import CONSOLE, Refused, print_json, progress_bar
 
@@ -24,7 +24,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
 
 @app.command("margin")
 def margin_command(
-    profile: Annotated[str | None, typer.Option(help="A profile's name (novate profiles), or a TOML file")] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help=f"A profile's name (novate profiles), or a TOML file; default: {DEFAULT_PROFILE}"),
+    ] = None,
     portfolio: Annotated[Path | None, typer.Option(help="portfolio.json", metavar="FILE")] = None,
     market: Annotated[Path | None, typer.Option(help="market.json", metavar="FILE")] = None,
     overrides: Annotated[
@@ -42,12 +45,12 @@ def margin_command(
             raise Refused("--batch goes alone: each request names its own profile, portfolio and market")
         _batch(requests, floats=floats)
         return
-    if profile is None or portfolio is None or market is None:
-        raise Refused("--profile, --portfolio and --market are needed, or --batch")
+    if portfolio is None or market is None:
+        raise Refused("--portfolio and --market are needed, or --batch")
     try:
         priced = read_market(parsed(_text(market), "$.market"))
         asked = read_portfolio(parsed(_text(portfolio), "$.portfolio"), priced)
-        calculator = ready(profile, "" if overrides is None else _text(overrides))
+        calculator = ready(profile or DEFAULT_PROFILE, "" if overrides is None else _text(overrides))
         told = margin_of(calculator, asked, priced, floats=floats)
     except BadInput as error:
         raise Refused(f"{error.path}: {error.code}: {error.message}") from error

@@ -20,7 +20,8 @@ from risk.strict import ProfileError, Table
 from schemas.units import format_time
 from services.margin_reading import BadInput, parsed, read_market, read_portfolio
 
-_NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
+DEFAULT_PROFILE: Final = "crypto_span"
+_NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
 _KEYS: Final = ("profile", "overrides", "portfolio", "market")
 
 
@@ -91,10 +92,11 @@ def published_text(name: str) -> str:
 
 
 def profile_text(profile: str) -> str:
-    """The TOML of a published profile by its name, or of a file by its path. Raises BadInput."""
+    """The TOML of a published profile by its name (- and _ are one), or of a file by its path. Raises BadInput."""
     if _NAME.fullmatch(profile):
-        if profile in published_profiles():
-            return published_text(profile)
+        name = profile.replace("-", "_")
+        if name in published_profiles():
+            return published_text(name)
         raise BadInput("UnknownProfile", f"{profile!r}; known are {', '.join(published_profiles())}", "$.profile")
     try:
         return Path(profile).read_text("utf-8")

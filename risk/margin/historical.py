@@ -139,6 +139,7 @@ def _notes(rules: Rules, history: History, states: int, span: int) -> tuple[str,
         notes.append(f"implied volatility in history: {history.proxy}")
     elif not np.any(history.volatility_moves):
         notes.append("the history knows no move of implied volatility: options keep theirs")
+    notes.append("no basis risk: a perp and every future move as their underlying does")
     return tuple(notes)
 
 

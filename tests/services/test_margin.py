@@ -358,6 +358,18 @@ def test_the_command_answers_as_the_function(folder: Path) -> None:
     assert json.loads(told.output) == margin(PROFILE, *given(), {"buffer": 0.5})
 
 
+def test_without_a_profile_the_command_takes_the_default(folder: Path) -> None:
+    asked = [one for one in command(folder, "--json") if one not in ("--profile", PROFILE)]
+    told = CliRunner().invoke(app, asked)
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.output)["profile"]["name"] == "crypto-span"
+
+
+@pytest.mark.parametrize("name", ["crypto-span", "crypto_span", "derive-pmrm2_mainnet"])
+def test_a_profile_is_named_with_either_dash(name: str) -> None:
+    assert profile_text(name) == profile_text(name.replace("-", "_"))
+
+
 def test_the_command_explains(folder: Path) -> None:
     told = CliRunner().invoke(app, command(folder, "--float"), env={"COLUMNS": "200"})
     assert told.exit_code == 0, told.output

@@ -139,6 +139,7 @@ def test_options_are_revalued_with_the_day_s_move_of_volatility():
     assert moved.initial > kept.initial * Fraction(11, 10)
     assert "the history knows no move of implied volatility: options keep theirs" in kept.notes
     assert all("no move" not in note for note in moved.notes)
+    assert all(any("no basis risk" in note for note in one.notes) for one in (moved, kept))
 
 
 def test_the_proxy_for_implied_volatility_is_told():
