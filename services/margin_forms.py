@@ -186,6 +186,7 @@ class PortfolioForm(BaseModel):
     model_config = CLOSED
     account: Annotated[str, Field(min_length=1, max_length=64)] = "A-1"
     cash: Plain = ZERO
+    owner: Annotated[str, Field(max_length=64)] = ""
     collateral: list[HoldingForm] = []
     positions: list[AnyPosition] = []
     orders: list[AnyOrder] = []
@@ -220,6 +221,14 @@ class SviForm(BaseModel):
     tau: Positive
 
 
+class StrikeForm(BaseModel):
+    """How liquid the options at one strike are: contracts open, and bid-ask spread as a part of the option's price."""
+
+    model_config = CLOSED
+    open_interest: Positive | None = None
+    spread: NotNegative = ZERO
+
+
 class ExpiryForm(BaseModel):
     """One expiry: forward, rate and smile, which is SVI, or volatilities by strike in ascending order."""
 
@@ -232,14 +241,18 @@ class ExpiryForm(BaseModel):
     volatility_confidence: Part = ONE
     svi: SviForm | None = None
     volatilities: dict[str, Positive] | None = None
+    strikes: dict[str, StrikeForm] | None = None
 
 
 class UnderlyingForm(BaseModel):
-    """One underlying; without a perp its price is the spot."""
+    """One underlying; without a perp its price is the spot. `age`: seconds since its oldest price was made. `gap`: the
+    part of the mark that liquidations were seen to lose."""
 
     model_config = CLOSED
     spot: Positive
     confidence: Part = ONE
+    age: NotNegative = ZERO
+    gap: Part = ZERO
     perp: PerpPriceForm | None = None
     expiries: list[ExpiryForm] = []
 
@@ -252,14 +265,41 @@ class HaircutForm(BaseModel):
     initial_extra: Part = ZERO
 
 
+class UnbondingForm(BaseModel):
+    """A staked coin: days until it can be sold, part lost by leaving, and what waiting costs a year."""
+
+    model_config = CLOSED
+    days: NotNegative
+    penalty: Part = ZERO
+    rate: NotNegative = ZERO
+
+
+class PoolForm(BaseModel):
+    """A constant-product pool: its coins, its tokens, and the dollar price of the other coin."""
+
+    model_config = CLOSED
+    base: Positive
+    other: Positive
+    tokens: Positive
+    other_price: Positive = ONE
+
+
 class AssetForm(BaseModel):
-    """A collateral asset; without a haircut the profile's holds."""
+    """A collateral asset; without a haircut the profile's holds. What is below `haircut` is for profiles that reckon
+    haircuts themselves: docs/collateral.md."""
 
     model_config = CLOSED
     price: Positive
     confidence: Part = ONE
     offsets: Name | None = None
     haircut: HaircutForm | None = None
+    volatility: NotNegative | None = None
+    depth: Positive | None = None
+    held: NotNegative = ZERO
+    peg: Positive | None = None
+    issuer: Annotated[str, Field(max_length=64)] = ""
+    unbonding: UnbondingForm | None = None
+    pool: PoolForm | None = None
 
 
 class HistoryForm(BaseModel):

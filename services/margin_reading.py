@@ -13,6 +13,8 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from risk.collateral.pools import Pool
+from risk.collateral.staked import Bond
 from risk.margin.book import (
     AssetQuote,
     Expiry,
@@ -24,6 +26,7 @@ from risk.margin.book import (
     Order,
     Portfolio,
     Position,
+    Strike,
     Svi,
     Underlying,
 )
@@ -40,6 +43,7 @@ from services.margin_forms import (
     OptionForm,
     OptionOrderForm,
     PortfolioForm,
+    StrikeForm,
     SviForm,
     UnderlyingForm,
 )
@@ -92,6 +96,7 @@ def read_portfolio(data: object, market: Market) -> Portfolio:
         tuple(Holding(one.asset, Fraction(one.amount)) for one in form.collateral),
         tuple(_position(one, f"{PORTFOLIO}.positions[{n}]") for n, one in enumerate(form.positions)),
         tuple(Order(_instrument(one), Fraction(one.quantity), Fraction(one.price)) for one in form.orders),
+        form.owner,
     )
     seen: set[str] = set()
     for number, holding in enumerate(portfolio.collateral):
@@ -115,6 +120,9 @@ def read_market(data: object) -> Market:
         if asset.offsets is not None and asset.offsets not in form.underlyings:
             path = f"{_step(f'{MARKET}.assets', symbol)}.offsets"
             raise BadInput("NotInMarket", f"underlyings.{asset.offsets} is not in the market", path)
+        if asset.pool is not None and asset.offsets is None:
+            path = f"{_step(f'{MARKET}.assets', symbol)}.offsets"
+            raise BadInput("Missing", "a pool's base coin is the underlying that it offsets", path)
     return Market(
         form.time,
         form.settlement.asset,
@@ -218,6 +226,8 @@ def _underlying(form: UnderlyingForm, time: int, path: str) -> Underlying:
         perp=None if form.perp is None else float(form.perp.price),
         perp_confidence=1.0 if form.perp is None else float(form.perp.confidence),
         expiries=expiries,
+        age=float(form.age),
+        gap=float(form.gap),
     )
 
 
@@ -237,6 +247,7 @@ def _expiry(form: ExpiryForm, path: str) -> Expiry:
         rate_confidence=float(form.rate_confidence),
         volatility_confidence=float(form.volatility_confidence),
         smile=smile,
+        strikes=_liquid({} if form.strikes is None else form.strikes, f"{path}.strikes"),
     )
 
 
@@ -251,26 +262,49 @@ def _svi(form: SviForm, path: str) -> Svi:
 def _strikes(volatilities: Mapping[str, Decimal], path: str) -> dict[float, float]:
     told: dict[float, float] = {}
     for key, volatility in volatilities.items():
-        here = _step(path, key)
-        if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,12})?", key) or float(key) <= 0.0:
-            raise BadInput("NotANumber", "a strike is a number above 0", here)
-        strike = float(key)
-        if told and strike <= max(told):
-            raise BadInput("Twice" if strike in told else "Unsorted", "strikes ascend", here)
+        strike = _strike(key, told, _step(path, key))
         told[strike] = float(volatility)
     if not told:
         raise BadInput("Missing", "no strike", path)
     return told
 
 
+def _strike(key: str, before: Mapping[float, Any], path: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,12})?", key) or float(key) <= 0.0:
+        raise BadInput("NotANumber", "a strike is a number above 0", path)
+    strike = float(key)
+    if before and strike <= max(before):
+        raise BadInput("Twice" if strike in before else "Unsorted", "strikes ascend", path)
+    return strike
+
+
+def _liquid(forms: Mapping[str, StrikeForm], path: str) -> dict[float, Strike]:
+    told: dict[float, Strike] = {}
+    for key, one in forms.items():
+        strike = _strike(key, told, _step(path, key))
+        told[strike] = Strike(_real(one.open_interest), float(one.spread))
+    return told
+
+
+def _real(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
+
+
 def _asset(form: AssetForm) -> AssetQuote:
-    cut = form.haircut
+    cut, bond, pool = form.haircut, form.unbonding, form.pool
     return AssetQuote(
         float(form.price),
         float(form.confidence),
         form.offsets,
         None if cut is None else float(cut.maintenance),
         None if cut is None else float(cut.initial_extra),
+        _real(form.volatility),
+        _real(form.depth),
+        float(form.held),
+        _real(form.peg),
+        form.issuer,
+        None if bond is None else Bond(float(bond.days), float(bond.penalty), float(bond.rate)),
+        None if pool is None else Pool(*(float(value) for _, value in pool)),
     )
 
 

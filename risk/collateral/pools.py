@@ -13,22 +13,24 @@ from typing import NamedTuple
 from risk.liquidity import Unusable
 
 
-class Reserves(NamedTuple):
+class Pool(NamedTuple):
     """What the pool holds, in coins, and its tokens."""
 
     base: float
     other: float
     tokens: float
+    other_price: float = 1.0
+    """dollars of one of the others"""
 
 
-def value(pool: Reserves, price: float, other_price: float = 1.0) -> float:
-    """Dollars of one token. Raises Unusable."""
-    figures = {**pool._asdict(), "price": price, "other_price": other_price}
+def value(pool: Pool, price: float) -> float:
+    """Dollars of one token where the base coin's price is `price`. Raises Unusable."""
+    figures = {**pool._asdict(), "price": price}
     for name, one in figures.items():
         if not math.isfinite(one) or one <= 0.0:
             raise Unusable(name, one)
     # a root of each: the product of four large figures may overflow
-    return 2.0 * math.sqrt(pool.base * price) * math.sqrt(pool.other * other_price) / pool.tokens
+    return 2.0 * math.sqrt(pool.base * price) * math.sqrt(pool.other * pool.other_price) / pool.tokens
 
 
 def gain(move: float) -> float:

@@ -14,6 +14,9 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from risk.collateral.pools import Pool
+from risk.collateral.staked import Bond
+
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -77,6 +80,8 @@ class Portfolio:
     collateral: tuple[Holding, ...] = ()
     positions: tuple[Position, ...] = ()
     orders: tuple[Order, ...] = ()
+    owner: str = ""
+    """whose account it is: what this owner issued is no collateral"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,16 @@ class Svi:
 
 
 @dataclass(frozen=True, slots=True)
+class Strike:
+    """How liquid the options at one strike are."""
+
+    open_interest: float | None = None
+    """contracts"""
+    spread: float = 0.0
+    """between bid and ask, part of the option's price"""
+
+
+@dataclass(frozen=True, slots=True)
 class Expiry:
     """One expiry's curve point and smile. Confidences are 0 to 1."""
 
@@ -105,6 +120,7 @@ class Expiry:
     volatility_confidence: float = 1.0
     smile: Svi | Mapping[float, float] = field(default_factory=dict)
     """SVI, or volatilities by strike"""
+    strikes: Mapping[float, Strike] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +135,8 @@ class Underlying:
     expiries: Mapping[int, Expiry] = field(default_factory=dict)
     age: float = 0.0
     """seconds since the oldest of its prices was made"""
+    gap: float = 0.0
+    """part of the mark that liquidations were seen to lose: `risk.liquidity.measured_gap`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +150,19 @@ class AssetQuote:
     """the underlying whose scenarios move it"""
     haircut_maintenance: float | None = None
     haircut_initial_extra: float | None = None
+    volatility: float | None = None
+    """forecast for the liquidation window, a year's"""
+    depth: float | None = None
+    """dollars whose sale moves its price by the profile's impact; None: any amount can be sold"""
+    held: float = 0.0
+    """dollars of it that all accounts hold"""
+    peg: float | None = None
+    """dollars that it promises to be worth"""
+    issuer: str = ""
+    bond: Bond | None = None
+    """what stands between it and its sale, where it is staked"""
+    pool: Pool | None = None
+    """what its tokens are shares in; the base coin is the underlying that `offsets` names"""
 
 
 @dataclass(frozen=True, slots=True)
