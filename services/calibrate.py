@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from risk.calibration import DAY, HOUR, Moves, Range, TooFew, Tool, implied_proxy, moves, scan_range
-from risk.correlation import by_regime
+from risk.correlation import by_regime, pairs
 from risk.forecast.days import Days, days_of
-from risk.margin.policy import calculator
+from risk.margin.crypto_rules import read_rules
+from risk.margin.model import Header
+from risk.margin.policy import HEADER, calculator
 from risk.profile import parse_profile
 from risk.regimes import NAMES, Regimes, features, filtered, fitted, labels, smoothed
 from risk.strict import DEFAULT
@@ -33,10 +36,14 @@ IntArray = npt.NDArray[np.int64]
 
 PRICE, VOLATILITY = "price", "volatility"
 _SCANS: Final = {"price_scan": PRICE, "vol_scan": VOLATILITY, "volatility_scan": VOLATILITY}
+_SCALES: Final = {"scale": PRICE}
+"""of the model `crypto_span`: multiples of its listed price moves"""
+_HUNDREDTH: Final = BASIS_POINTS // 100
 _BARS: Final = re.compile(r"hourly_([A-Z0-9]{1,8})USDT_spot\.csv(\.gz)?")
 _DVOL: Final = re.compile(r"dvol_([A-Z0-9]{1,8})_1h\.csv(\.gz)?")
 _SECTION: Final = re.compile(r"\s*\[\s*underlyings\s*\.\s*\"?([!-~]+?)\"?\s*\]")
-_KEY: Final = re.compile(r"(\s*(price_scan|vol_scan|volatility_scan)\s*=\s*)(\"[^\"]*\"|[^\s#]+)(.*)", re.DOTALL)
+_KEY: Final = re.compile(r"(\s*(price_scan|vol_scan|volatility_scan|scale)\s*=\s*)(\"[^\"]*\"|[^\s#]+)(.*)", re.DOTALL)
+_LOOKBACK: Final = re.compile(r"(\s*lookback\s*=\s*)[0-9]+(.*)", re.DOTALL)
 _PUBLISHED: Final = re.compile(r"(\s*published\s*=\s*)\"[^\"]*\"(.*)", re.DOTALL)
 _REFERENCE: Final = "BTC"
 """whose implied volatility stands for those that have none recorded"""
@@ -62,6 +69,8 @@ class Rules(NamedTuple):
     """True: a profile that the journal takes; False: one of the stand-alone calculator"""
     scans: Mapping[str, Mapping[str, int]]
     """by underlying (`default` for the others), then by key: basis points today"""
+    unit: float = 1.0
+    """the move that a range of 1 stands for: of a `scale`, the widest listed move, the lesser of its two sides"""
 
 
 class Retuned(NamedTuple):
@@ -101,6 +110,11 @@ class Study:
         """The regimes' matrices, stressed towards one."""
         return by_regime(self.returns, self.looking_back, NAMES)
 
+    @property
+    def regime(self) -> str:
+        """The last day's, as it was known at its end."""
+        return NAMES[int(self.known[-1])]
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
@@ -132,25 +146,38 @@ def read_store(directory: Path) -> Store:
     )
 
 
-def rules_of(text: str) -> Rules:
-    """What the profile states. Raises ProfileError, Unfit where it has no scan ranges."""
+def rules_of(text: str, lookback: int = 0) -> Rules:
+    """What the profile states, with `lookback` (days; 0: its own). Raises ProfileError, Unfit where it has no scan
+    ranges."""
     whole = tomllib.loads(text, parse_float=Decimal)
+    known = _SCALES if whole.get("model") == "crypto_span" else _SCANS
     scans = {
-        symbol: {key: int(Decimal(str(table[key])) * BASIS_POINTS) for key in _SCANS if key in table}
+        symbol: {key: int(Decimal(str(table[key])) * BASIS_POINTS) for key in known if key in table}
         for symbol, table in whole.get("underlyings", {}).items()
         if isinstance(table, dict)
     }
     scans = {symbol: keys for symbol, keys in scans.items() if keys}
     if "model" in whole:
         header = calculator(text).header
-        rules = Rules(header.confidence, max(1, round(header.period.days * 24)), header.lookback, False, scans)
+        hours, days = max(1, round(header.period.days * 24)), lookback or header.lookback
+        rules = Rules(header.confidence, hours, days, False, scans, _widest(whole, header))
     else:
         profile = parse_profile(text)
         confidence = profile.confidence / BASIS_POINTS
-        rules = Rules(confidence, 24 * profile.margin_period_of_risk, profile.lookback, True, scans)
+        rules = Rules(confidence, 24 * profile.margin_period_of_risk, lookback or profile.lookback, True, scans)
     if not scans or not rules.lookback:
-        raise Unfit("the profile has no scan ranges" if not scans else "the profile states no lookback")
+        raise Unfit("the profile has no scan ranges" if not scans else "the profile states no lookback: give one")
     return rules
+
+
+def _widest(whole: Mapping[str, Any], header: Header) -> float:
+    if header.model != "crypto_span":
+        return 1.0
+    listed = read_rules({key: value for key, value in whole.items() if key not in HEADER}, header).prices
+    widest = min(-listed[0], listed[-1])
+    if not widest > 0.0:
+        raise Unfit("scan.prices has no move up, or none down: there is nothing that a scale is of")
+    return widest
 
 
 def study(store: Store, to: int) -> Study:
@@ -177,13 +204,15 @@ def study(store: Store, to: int) -> Study:
     )
 
 
-def proposed(text: str, store: Store, to: int, tool: Tool, found: Study) -> Proposal:
-    """The profile with its scan ranges retuned at `to` (microseconds), the end of the history that counts.
+def proposed(text: str, store: Store, to: int, tool: Tool, found: Study, lookback: int = 0) -> Proposal:
+    """The profile with its scan ranges retuned at `to` (microseconds), the end of the history that counts, over
+    `lookback` days (0: those the profile states, which the new text then states).
 
     An underlying without a history of its own cannot be calibrated; `default` takes the largest of those that the
     profile does not name, or of all. Raises Unfit, TooFew, ProfileError where the scenarios cannot bear the new ranges.
     """
-    rules = rules_of(text)
+    rules = rules_of(text, lookback)
+    scales = rules.unit != 1.0
     stressed = found.times[found.looking_back == len(NAMES) - 1]
     notes: list[str] = []
     measured: dict[tuple[str, str], tuple[Range, str]] = {}
@@ -199,6 +228,10 @@ def proposed(text: str, store: Store, to: int, tool: Tool, found: Study) -> Prop
                 notes.append(
                     f"{symbol} {kind}: {made.observations:,} moves, a lookback of {rules.lookback} days has more"
                 )
+            if scales:
+                # a range of so many basis points, in hundredths of the listed moves, rounded up
+                least = math.ceil(made.basis_points / rules.unit / _HUNDREDTH - 1e-9) * _HUNDREDTH
+                made = made._replace(basis_points=least)
             measured[symbol, kind] = made, rests_on
         return measured[symbol, kind]
 
@@ -207,13 +240,20 @@ def proposed(text: str, store: Store, to: int, tool: Tool, found: Study) -> Prop
     ranges: list[Retuned] = []
     for symbol, keys in rules.scans.items():
         for key, before in keys.items():
-            candidates = [measure(one, _SCANS[key]) for one in (others if symbol == DEFAULT else [symbol])]
+            candidates = [measure(one, (_SCANS | _SCALES)[key]) for one in (others if symbol == DEFAULT else [symbol])]
             made, rests_on = max(candidates, key=lambda pair: pair[0].basis_points)
             ranges.append(Retuned(symbol, key, before, made, rests_on))
     years = min(one.range.years for one in ranges)
     if tool is Tool.FLOOR and years < 9.9:
         notes.append(f"the floor's ten years are {years:.1f}: the history has no more")
-    new = _edited(text, ranges, format_time(to - 1)[:10])
+    new = _edited(text, ranges, format_time(to - 1)[:10], lookback)
+    if scales:
+        day = format_time(to - 1)[:10]
+        new = f"# A proposal from history to {day}, not in force: `scale` alone is of history.\n{new}"
+        notes.append(
+            f"scale 1 is a widest move of {rules.unit:.2%}; ranges are scales x 10,000, rounded up to hundredths"
+        )
+        notes.append("a scale of history covers the closes of its lookback, and no crash that is not in it")
     rules_of(new)
     return Proposal(rules, tool, tuple(ranges), new, tuple(notes))
 
@@ -227,6 +267,22 @@ def entry(number: int, text: str, time: int, effective: int, council: int, seque
         "sequence": sequence,
         "events": [to_json(EVENTS, event) for event in events],
     }
+
+
+def in_market_form(symbols: Sequence[str], matrix: FloatArray) -> dict[str, float]:
+    """Correlations as market.json has them: {"BTC/ETH": 0.8}, to six decimals."""
+    return {"/".join(pair): round(value, 6) for pair, value in pairs(symbols, matrix).items()}
+
+
+def as_overrides(symbols: Sequence[str], matrices: Mapping[str, FloatArray], regime: str) -> str:
+    """The regimes' correlations as overrides (TOML) of a simulated profile, one of them in force. A pair that no
+    history knows has the regime's largest correlation: together is how losses add up."""
+    lines = ["[correlation]", f'regime = "{regime}"']
+    for name, matrix in matrices.items():
+        known = in_market_form(symbols, matrix)
+        lines += ["", f"[correlation.regimes.{name}]", f"default = {max(known.values(), default=1.0)!r}"]
+        lines += [f'"{pair}" = {value!r}' for pair, value in known.items()]
+    return "\n".join(lines) + "\n"
 
 
 def _moves_of(store: Store, symbol: str, kind: str, rules: Rules, to: int) -> tuple[Moves, str]:
@@ -251,8 +307,11 @@ def _moves_of(store: Store, symbol: str, kind: str, rules: Rules, to: int) -> tu
     return moves(times, values, period), f"{symbol}'s EWMA volatility (half-life 10 days) as a proxy for implied"
 
 
-def _edited(text: str, ranges: Sequence[Retuned], day: str) -> str:
-    """The text with new numbers, all else as it was. Raises Unfit where a number has no line of its own."""
+def _edited(text: str, ranges: Sequence[Retuned], day: str, lookback: int) -> str:
+    """The text with new numbers (a lookback of 0 stays as it is), all else as it was.
+
+    Raises Unfit where a number has no line of its own.
+    """
     wanted = {(one.underlying, one.key): one.range.basis_points for one in ranges}
     lines: list[str] = []
     section: str | None = ""
@@ -264,6 +323,8 @@ def _edited(text: str, ranges: Sequence[Retuned], day: str) -> str:
             section = None
         elif key and section and (section, key[2]) in wanted:
             line = f'{key[1]}"{_decimal(wanted.pop((section, key[2])))}"{key[4]}'
+        elif lookback and section == "" and (days := _LOOKBACK.fullmatch(line)):
+            line = f"{days[1]}{lookback}{days[2]}"
         elif published and section == "":
             line = f'{published[1]}"{day}"{published[2]}'
         lines.append(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from risk.calibration import DAY, HOUR, Tool
 from risk.correlation import NoCorrelation
 from risk.regimes import NAMES
 from schemas.units import UnitError, format_time, parse_time
-from services.calibrate import Proposal, Study, Unfit, entry, proposed, read_store, study
+from services.calibrate import Proposal, Study, Unfit, as_overrides, entry, in_market_form, proposed, read_store, study
 from services.margin import profile_text
 from services.run import shipped_profiles
 from services.tables import PROFILE_NUMBERS
@@ -27,6 +28,7 @@ from services.terminal import CONSOLE, Refused, print_json, progress_bar
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 DATA: Final = Path("../shared/data")
+YEAR: Final = 365
 Data = Annotated[Path, typer.Option(help="Folder of hourly_BTCUSDT_spot.csv.gz, dvol_BTC_1h.csv.gz ...", metavar="DIR")]
 To = Annotated[str, typer.Option("--to", help="The last day that counts, UTC", metavar="YYYY-MM-DD")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
@@ -47,6 +49,9 @@ def calibrate_command(
     profile: Annotated[str, typer.Option(help="A profile's name, or a TOML file", metavar="P")],
     to: To,
     data: Data = DATA,
+    lookback: Annotated[
+        int, typer.Option(help="Days of history; default: as the profile states, or a year where it states none", min=0)
+    ] = 0,
     tool: Annotated[Tool, typer.Option(help="The anti-procyclical tool that damps the ranges")] = Tool.STRESSED,
     number: Annotated[int | None, typer.Option(help="The profile's number in the journal", min=1)] = None,
     time: Annotated[str | None, typer.Option(help="The event's own time; default: the end of --to")] = None,
@@ -68,7 +73,7 @@ def calibrate_command(
             bar.advance(task)
             found = study(store, end)
             bar.advance(task)
-            proposal = proposed(text, store, end, tool, found)
+            proposal = proposed(text, store, end, tool, found, lookback or _lookback(text))
             bar.advance(task)
             if html is not None:
                 from services.calibrate_page import page
@@ -95,8 +100,21 @@ def calibrate_command(
 
 
 @app.command("regimes")
-def regimes_command(to: To, data: Data = DATA, as_json: AsJson = False) -> None:
+def regimes_command(
+    to: To,
+    data: Data = DATA,
+    overrides: Annotated[
+        Path | None,
+        typer.Option(help="Write the correlations as overrides of a simulated profile there", metavar="FILE"),
+    ] = None,
+    regime: Annotated[
+        str | None, typer.Option(help=f"The regime in force there: {', '.join(NAMES)}; default: the last day's")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Say which regimes history falls into, how long they last, and the correlations in each."""
+    if regime is not None and regime not in NAMES:
+        raise Refused(f"--regime {regime!r}; known are {', '.join(NAMES)}")
     with _told(), progress_bar("regimes", quiet=as_json) as bar:
         task = bar.add_task("regimes", total=2)
         store = read_store(data)
@@ -108,12 +126,20 @@ def regimes_command(to: To, data: Data = DATA, as_json: AsJson = False) -> None:
             raise Refused(str(error)) from error
         bar.advance(task)
     rows = _regime_rows(found)
+    if overrides is not None:
+        overrides.write_text(as_overrides(found.symbols, matrices, regime or found.regime), "ascii")
     if as_json:
         print_json(
-            {"assets": found.symbols, "regimes": rows, "correlations": {n: m.tolist() for n, m in matrices.items()}}
+            {
+                "assets": found.symbols,
+                "regime": found.regime,
+                "regimes": rows,
+                "correlations": {name: matrix.tolist() for name, matrix in matrices.items()},
+                "market": {name: in_market_form(found.symbols, matrix) for name, matrix in matrices.items()},
+            }
         )
         return
-    table = Table(title=f"regimes of {', '.join(found.symbols)} to {to}")
+    table = Table(title=f"regimes of {', '.join(found.symbols)} to {to}; the last day: {found.regime}")
     for heading in ("regime", "days", "volatility a year", "mean correlation", "lasts, days", "last day seen"):
         table.add_column(heading, justify="left" if heading == "regime" else "right")
     for row in rows:
@@ -188,6 +214,11 @@ def _profile(name: str) -> tuple[str, int | None]:
     if number is not None:
         return shipped_profiles()[number], number
     return profile_text(name), None
+
+
+def _lookback(text: str) -> int:
+    """Days for a profile whose numbers were set by hand and that states none; 0: its own."""
+    return 0 if tomllib.loads(text).get("lookback") else YEAR
 
 
 def _publication(

@@ -14,6 +14,7 @@ from world import SPAN, START, World, reasons, shipped_profile
 from risk.calibration import DAY, HOUR, Tool
 from risk.forecast.compared import FORECASTERS, compare
 from risk.forecast.days import days_of
+from risk.margin.policy import calculator
 from risk.profile import parse_profile
 from risk.regimes import NAMES
 from schemas.events import EVENTS
@@ -25,6 +26,7 @@ from services.cli_calibrate import app
 from services.gateway.bodies import JSON, entry_in
 from services.gateway.keys import Access, Key, Secret
 from services.history import Bars, aligned, daily, read_bars, read_chain, read_funding, returns
+from services.margin import margin, published_text
 from services.tables import Fault, TableError
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -215,6 +217,30 @@ def test_a_calculator_s_profile_is_retuned_too_but_is_no_event(folder: Path) -> 
         assert float(new["underlyings"][one["underlying"]][one["key"]]) == pytest.approx(one["after"] / 10_000)
 
 
+def test_the_default_profile_s_scales_are_proposed(folder: Path, store: Store) -> None:
+    asked = novate("calibrate", "--profile", "crypto-span", "--to", TO, "--data", folder, "--tool", "none", "--json")
+    told = json.loads(asked)
+    assert told["entry"] is None
+    assert told["lookback_days"] == 365
+    assert told["toml"].startswith("# A proposal from history to 2021-03-20, not in force")
+    old, new = tomllib.loads(published_text("crypto_span")), tomllib.loads(told["toml"])
+    assert new["lookback"] == 365
+    calculator(told["toml"])
+    by_hand = {one["underlying"]: one for one in told["ranges"]}
+    bars = store.bars["BTC"]
+    moves = bars.close[24:] / bars.close[:-24] - 1.0
+    recent = moves[(bars.times[24:] + HOUR > END - 365 * DAY) & (bars.times[24:] + HOUR <= END)]
+    for underlying, one in by_hand.items():
+        assert float(new["underlyings"][underlying]["scale"]) == one["after"] / 10_000
+        assert one["before"] == 10_000 * old["underlyings"][underlying]["scale"]
+    # the widest move of scale 1 is 40 %: the proposed scale's covers what the profile's confidence says, no hundredth
+    # less does
+    scale = by_hand["BTC"]["after"] / 10_000
+    share = min((recent <= 0.4 * scale).mean(), (-recent <= 0.4 * scale).mean())
+    less = min((recent <= 0.4 * (scale - 0.01)).mean(), (-recent <= 0.4 * (scale - 0.01)).mean())
+    assert less < old["confidence"] <= share
+
+
 def test_the_same_history_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     outputs = []
     for turn in ("a", "b"):
@@ -298,6 +324,32 @@ def test_two_files_of_one_symbol_are_refused(tmp_path: Path) -> None:
         bars_file(tmp_path, "BTC", walked(1, 0.5, 1.0, 2), suffix)
     with pytest.raises(Unfit, match="both tell of BTC"):
         read_store(tmp_path)
+
+
+def test_a_regime_s_correlations_go_into_a_simulated_profile_and_into_a_market(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "stress.toml"
+    ask = ["regimes", "--to", TO, "--data", folder, "--json", "--overrides", path]
+    told = json.loads(novate(*ask, "--regime", "stress"))
+    assert told["regime"] in NAMES
+    own = told["market"]["stress"]
+    place = {symbol: number for number, symbol in enumerate(told["assets"])}
+    for pair, value in own.items():
+        a, b = pair.split("/")
+        assert a < b
+        assert value == pytest.approx(told["correlations"]["stress"][place[a]][place[b]], abs=1e-6)
+    position = {"type": "perp", "underlying": "BTC", "quantity": 1}
+    book = {"positions": [position, {"type": "perp", "underlying": "ETH", "quantity": -30}]}
+    market = {
+        "time": "2021-03-21T00:00:00Z",
+        "settlement": {"asset": "USDC", "price": 1},
+        "underlyings": {"BTC": {"spot": 60_000}, "ETH": {"spot": 2_000}},
+    }
+    by_file = margin("monte_carlo_var", book, market, path.read_text())
+    by_market = margin("monte_carlo_var", book, {**market, "correlations": own})
+    assert by_file["initial"] == by_market["initial"]
+    assert by_file["initial"] != margin("monte_carlo_var", book, market)["initial"]
+    assert any(note.startswith("correlations: stress") for note in by_file["notes"])
+    assert "known are calm" in novate(*ask, "--regime", "wild", status=1)
 
 
 def test_regimes_and_forecasts_are_printed(folder: Path) -> None:

@@ -20,7 +20,7 @@ MOVES = np.resize([0.01, -0.01], (750, 1))
 DEVIATION = 0.6 * PRICE / sqrt(365)
 """dollars, of a day at the volatility that the simulated profiles state for BTC"""
 TAIL = {0.99: (3.746947, 5.220627), 0.975: (2.776445, 3.993635), 0.995: (4.604095, 6.324755)}
-"""of Student's t with 4 degrees of freedom, whose deviation is root 2: quantile and mean beyond it, by its closed form"""
+"""of Student's t with 4 degrees of freedom, whose deviation is root 2: quantile and the mean beyond, by closed form"""
 
 
 def simulated(of_t: float) -> float:
