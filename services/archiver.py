@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
+
+from prometheus_client import CollectorRegistry, Gauge
 
 from ledger.archive import named
 from ledger.journal.kafka import KafkaPublisher, PartitionReader
@@ -25,6 +28,7 @@ CHECKPOINT: Final = "archiver.checkpoint"
 """where the archiver goes on; can be deleted, the archive is then made again and compared"""
 MOST_WAITING: Final = 256
 """entries, or outcomes of a shard, that may wait for the others; no more are read until then"""
+_TELL: Final = 1.0
 _SLICE: Final = 0.05
 """seconds to wait for a record of one topic before the others are looked at"""
 
@@ -43,6 +47,20 @@ class SegmentDiffers(RuntimeError):  # noqa: N818
 
     def __init__(self, there: str, made: str) -> None:
         super().__init__(f"{there} is in the archive, what is archived now is {made}")
+
+
+class Measured:
+    """What an archiver tells, for Prometheus."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._stored = Gauge("novate_archive_entries", "Entries in closed segments", registry=self.registry)
+        self._lag = Gauge("novate_archive_lag_entries", "Entries not in closed segments yet", registry=self.registry)
+
+    def told(self, stored: int, end: int) -> None:
+        """So many entries are in closed segments, out of so many."""
+        self._stored.set(stored)
+        self._lag.set(end - stored)
 
 
 class ArchiveFolder:
@@ -138,9 +156,11 @@ def archive_cluster(
     entries: int = ENTRIES,
     size: int = BYTES,
     seal: bool = False,
+    tell: Callable[[int, int], None] = lambda _stored, _end: None,
 ) -> Archiving:
     """Archive a cluster's journal and outcomes until `stop` says so, publishing each head when its segments are stored.
 
+    About once a second `tell` hears how many entries are in closed segments, and how many the journal has.
     With `seal` what is archived but not in closed segments yet is written too, for a history that ends. Raises what
     reading and writing raises: JournalUnreachable, JournalBroken, JournalFull, OutcomeDiffers, and what ArchiveFolder
     does. Made again over the same folder it goes on.
@@ -160,7 +180,11 @@ def archive_cluster(
                 Published(topic_name(prefix, one.topic), one.partition, one.key, one.value) for one in writes
             )
 
+        journal, told = readers[Topic.JOURNAL, 0], -_TELL
         while not stop():
+            if time.monotonic() - told >= _TELL:
+                told = time.monotonic()
+                tell(archiving.stored, journal.end())
             moved = False
             for place, reader in readers.items():
                 waits = archiving.waits if place[0] == Topic.JOURNAL else archiving.ahead(place[1])

@@ -46,7 +46,10 @@ LATE: Final = {
     "surface": "services.surfaces",
     **dict.fromkeys(("audit", "archive", "import", "reshard"), "services.cli_history"),
     **dict.fromkeys(
-        ("up", "demo", "gateway", "worker", "projector", "archiver", "postgres", "broker", "migrate", "topics", "keys"),
+        (
+            *("up", "demo", "gateway", "worker", "projector", "archiver", "postgres", "broker", "migrate", "topics"),
+            *("keys", "login"),
+        ),
         "services.cli_system",
     ),
     **dict.fromkeys(("margin", "profiles"), "services.cli_risk"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -15,14 +16,17 @@ from typing import Annotated, Final
 
 import psycopg
 import typer
+from prometheus_client import start_http_server
+from psycopg.conninfo import make_conninfo
 
 from ledger.journal import JournalBroken, JournalFull, JournalLocked, JournalUnreachable
 from ledger.journal.topics import PREFIX, SettingsWrong, check, create
-from ledger.store.faults import StoreAway, StoreOutdated, StoreRefused
+from ledger.store.faults import LoginTaken, StoreAway, StoreOutdated, StoreRefused
 from ledger.store.migrating import REVISION, migrate
+from ledger.store.roles import grant_member, grant_regulator, revoke
 from schemas.chart import FIRST_ACCOUNT
 from services import demo, projector, up
-from services.archiver import ArchiveStopped, SegmentDiffers, archive_cluster
+from services.archiver import ArchiveStopped, Measured, SegmentDiffers, archive_cluster
 from services.broker import BrokerFailed, BrokerMissing
 from services.client import Client, GatewayRefused, GatewayUnreachable
 from services.database import DatabaseInUse, DatabaseNotStarted
@@ -45,6 +49,8 @@ topics_app = typer.Typer(no_args_is_help=True, help="The topics of a Kafka clust
 keys_app = typer.Typer(no_args_is_help=True, help="The gateway's API keys.")
 app.add_typer(topics_app, name="topics")
 app.add_typer(keys_app, name="keys")
+login_app = typer.Typer(no_args_is_help=True, help="Logins of the PostgreSQL store that read.")
+app.add_typer(login_app, name="login")
 
 EMBEDDED: Final = "embedded"
 _WITHIN: Final = 10.0
@@ -77,6 +83,7 @@ FAULTS: Final = (
     JournalFull,
     JournalLocked,
     JournalUnreachable,
+    LoginTaken,
     SegmentDiffers,
     SettingsWrong,
     StoreAway,
@@ -267,14 +274,19 @@ def archiver_command(
     folder: Annotated[Path, typer.Argument(help="Where the archive's files go", metavar="DIR")],
     kafka: Kafka,
     prefix: Prefix = PREFIX,
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Metrics; 0: none", min=0)] = 0,
 ) -> None:
     """Write a cluster's journal and outcomes into files, and publish heads over them."""
     to_json_lines(part="archiver")
     goes_on = _until_stopped()
+    measured = Measured()
+    if port:
+        start_http_server(port, host, measured.registry)
     if awaited(kafka, prefix, goes_on=goes_on) is None:
         return
     try:
-        archive_cluster(kafka, prefix, folder, lambda: not goes_on())
+        archive_cluster(kafka, prefix, folder, lambda: not goes_on(), tell=measured.told)
     except JournalUnreachable as error:  # it may come back: whoever started this starts it again
         typer.secho(f"novate: {error}", fg="red", err=True)
         raise typer.Exit(1) from error
@@ -355,3 +367,52 @@ def keys_command(
         there = (directory / KEYS).exists()
         keys = ready_keys(directory)
         typer.echo(f"{directory / KEYS} {'has' if there else 'was made with'} {len(keys)} keys: {', '.join(keys)}")
+
+
+Granting = Annotated[str | None, typer.Option("--url", help="The store, as who may make roles; default: DATABASE_URL")]
+OwnStore = Annotated[
+    Path | None, typer.Option("--out", help="The store of a `novate up` in this directory", metavar="DIR")
+]
+LoginName = Annotated[str, typer.Argument(help="The login's name", metavar="LOGIN")]
+
+
+def _granting(url: str | None, out: Path | None) -> str:
+    where = up.own_store_url(out) if out is not None else url or os.environ.get(URL)
+    if not where:
+        raise ValueError(f"say which store, by --url or --out, or set {URL}")
+    return where
+
+
+def _granted(where: str, login: str, grant: Callable[[str], None]) -> None:
+    """Its password is made here, shown once and kept nowhere."""
+    password = secrets.token_urlsafe(24)
+    grant(password)
+    typer.echo(make_conninfo(where, user=login, password=password))
+
+
+@login_app.command("member")
+def login_member_command(
+    member: Annotated[int, typer.Argument(help="The member's number", metavar="NUMBER", min=0, max=2**32 - 1)],
+    login: LoginName,
+    url: Granting = None,
+    out: OwnStore = None,
+) -> None:
+    """Make a login that reads the rows of a member's accounts and no other's; prints how it connects, once."""
+    with _told():
+        where = _granting(url, out)
+        _granted(where, login, lambda password: grant_member(where, login, member, password))
+
+
+@login_app.command("regulator")
+def login_regulator_command(login: LoginName, url: Granting = None, out: OwnStore = None) -> None:
+    """Make a login that reads every row; prints how it connects, once."""
+    with _told():
+        where = _granting(url, out)
+        _granted(where, login, lambda password: grant_regulator(where, login, password))
+
+
+@login_app.command("end")
+def login_end_command(login: LoginName, url: Granting = None, out: OwnStore = None) -> None:
+    """End a login, its open sessions too; nothing where there is none."""
+    with _told():
+        revoke(_granting(url, out), login)

@@ -39,6 +39,7 @@ READY_WITHIN: Final = 120.0
 KAFKA_HOME: Final = "NOVATE_KAFKA_HOME"
 
 _BASE, _PARTS, _FRONT, _DEMO = range(4)
+_POSTGRES: Final = "postgres"
 _PROJECTOR_LOGIN: Final = "projector"
 _REGULATOR_LOGIN: Final = "regulator"
 _LOOK: Final = 0.2
@@ -94,6 +95,12 @@ def store_of(directory: Path) -> Store:
             file.write(json.dumps(store._asdict() | urls, indent=2) + "\n")
         unfinished.rename(path)
     return store
+
+
+def own_store_url(directory: Path) -> str:
+    """Where the superuser of a directory's own PostgreSQL connects, the password in it. Raises FileNotFoundError where
+    the directory has none."""
+    return Database(directory / _POSTGRES, json.loads((directory / STORE).read_text())["port"]).url
 
 
 def embedded(directory: Path, settings: Settings, port: int, store: Store | None) -> list[Child]:
@@ -197,7 +204,7 @@ def free_port() -> int:
 def _own_store(directory: Path, store: Store | None) -> list[Child]:
     if store is None:
         return []
-    command = _novate("postgres", str(directory / "postgres"), "--port", str(store.port))
+    command = _novate("postgres", str(directory / _POSTGRES), "--port", str(store.port))
     logins = {"NOVATE_PROJECTOR_PASSWORD": store.projector, "NOVATE_REGULATOR_PASSWORD": store.regulator}
     return [Child("postgres", command, logins, orphaned=signal.SIGTERM, rank=_BASE)]
 

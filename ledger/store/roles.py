@@ -1,4 +1,7 @@
-"""Logins of the store: a regulator's, a member's, the projector's. Given and taken by who may make roles."""
+"""Logins of the store: a regulator's, a member's, the projector's. Given and taken by who may make roles.
+
+Who grants one raises ValueError too, where its name is empty or longer than LONGEST_LOGIN.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from ledger.store.migrating import OWNER
 
 REGULATOR: Final = "novate_regulator"
 MEMBER: Final = "novate_member"
+LONGEST_LOGIN: Final = 63
+"""bytes of a login's name: PostgreSQL would cut a longer one, and its owner would not be known by it"""
 CONNECTIONS: Final = 16
 """sessions that one reader's login may have at a time: the projector always finds one free"""
 READING: Final = {
@@ -64,6 +69,8 @@ def revoke(url: str, login: str) -> None:
 
 
 def _create(session: psycopg.Connection[Any], login: str, password: str, group: str) -> None:
+    if not 0 < len(login.encode()) <= LONGEST_LOGIN:
+        raise ValueError(f"a login's name has 1 to {LONGEST_LOGIN} bytes, not {len(login.encode())}")
     # What the server keeps is made here: the password itself never travels, and no log of statements can hold it.
     secret = session.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
     name = sql.Identifier(login)

@@ -166,8 +166,8 @@ def _key(path: Path, place: int, told: object) -> Key:
 
 def ready_keys(directory: Path) -> Keys:
     """The keys of a run's directory; where it has no file one is made (mode 600): a key for every role that speaks, as
-    its first source, a `regulator`, an `auditor`, and `local`, which may do all of it. Of several processes that come at
-    once one makes it, all have the same keys. Raises as `read_keys`, OSError.
+    its first source, a `regulator`, an `auditor`, and `local`, which may do all of it. Of several processes that come
+    at once one makes it, and all have the same keys. Raises as `read_keys`, OSError.
     """
     path = directory / KEYS
     if not path.exists():
@@ -181,16 +181,17 @@ def _write_new(path: Path) -> None:
     parts = ["# Keys of this directory's gateway. Whoever can read a secret can send what its key may send.\n"]
     parts += [_table(name, [name], sources) for name, sources in (speaking | reading).items()]
     parts.append(_table("local", [*speaking, *reading], [one for sources in speaking.values() for one in sources]))
-    descriptor, unfinished = mkstemp(".part", path.name + ".", path.parent)  # mode 600, a name that nobody else has
+    descriptor, name = mkstemp(".part", path.name + ".", path.parent)  # mode 600, a name that nobody else has
+    unfinished = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write("\n".join(parts))
             file.flush()
             os.fsync(file.fileno())
         with suppress(FileExistsError):  # another process was sooner: its keys are the directory's
-            os.link(unfinished, path)
+            path.hardlink_to(unfinished)
     finally:
-        os.unlink(unfinished)
+        unfinished.unlink()
 
 
 def _table(name: str, roles: list[str], sources: list[int]) -> str:

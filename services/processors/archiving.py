@@ -98,6 +98,11 @@ class Archiving:
         """How many of the journal's entries have been taken into segments, closed or not."""
         return self._merkle.size
 
+    @property
+    def stored(self) -> int:
+        """How many of them are in closed segments."""
+        return self._begins[0]
+
     def places(self) -> Mapping[Place, int]:
         """See Processor."""
         places: dict[Place, int] = {(Topic.JOURNAL, 0): self._read}

@@ -138,16 +138,23 @@ def test_bytes_cut_segments_too(history: History) -> None:
 
 
 def test_two_archivers_of_a_cluster_one_of_them_stopped_again_and_again(
-    history: History, archived: Path, broker: Broker, prefix: str, tmp_path: Path
+    history: History, archived: Path, broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("services.archiver._TELL", 0.0)
     rows = history.outcomes[0]
     as_cluster(history.with_outcomes(0, [*rows[:50], *rows[30:]]), broker.address, prefix)
     one, two = tmp_path / "one", tmp_path / "two"
     for rounds in (1, 2, 3):
         archive_cluster(broker.address, prefix, one, after(rounds), entries=ENTRIES)
+    heard: list[tuple[int, int]] = []
     for folder in (one, two):
-        archive_cluster(broker.address, prefix, folder, after(15), entries=ENTRIES, seal=True)
+        archive_cluster(
+            broker.address, prefix, folder, after(15), entries=ENTRIES, seal=True,
+            tell=lambda stored, end: heard.append((stored, end)),
+        )  # fmt: skip
     assert segments(one) == segments(two) == segments(archived)
+    assert {end for _, end in heard} == {len(history.entries)}
+    assert 0 < max(stored for stored, _ in heard) and {stored for stored, _ in heard} <= {0, *read_heads(one / HEADS)}
     assert (one / HEADS).read_bytes() == (archived / HEADS).read_bytes()
     verdicts = [audit(one), audit(lambda: ClusterSource(broker.address, prefix))]
     embedded = audit(history.run, one / HEADS)

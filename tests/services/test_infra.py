@@ -16,11 +16,13 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from typer.main import get_command
 from workers import System, reference
 
 from ledger.journal.topics import LARGEST_BATCH, SHORTEST_SESSION_MS
+from services.archiver import Measured
 from services.broker import Broker
 from services.cli import app
 from services.lockstep import Settings
@@ -159,7 +161,12 @@ def exported(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         for worker in workers:
             page = httpx.get(f"{worker.url}/metrics", timeout=10.0).text
             names |= {one.name for family in text_string_to_metric_families(page) for one in family.samples}
-        yield names | gateway_exports()
+        yield names | gateway_exports() | archiver_exports()
+
+
+def archiver_exports() -> set[str]:
+    page = generate_latest(Measured().registry).decode()
+    return {one.name for family in text_string_to_metric_families(page) for one in family.samples}
 
 
 def gateway_exports() -> set[str]:
