@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from risk.margin.exact import Number
+from risk.margin.exact import Number, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +77,9 @@ class Assessment:
     collateral: tuple[CollateralAnswer, ...] = ()
     notes: tuple[str, ...] = ()
     """what the reader must know: proxies used, prices that were stale"""
+
+
+def buffer_of(told: Assessment, part: Number) -> Number:
+    """The liquidation buffer: `part` of maintenance margin without its haircuts, which are what collateral is not worth
+    and no risk that a liquidation could widen. Never below zero."""
+    return max(told.maintenance - total(one.haircut_maintenance for one in told.collateral), 0) * part

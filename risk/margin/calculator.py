@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
-from risk.margin.answer import AddOn, Assessment, CollateralAnswer, LegAnswer, ScenarioPnl
+from risk.margin.answer import AddOn, Assessment, CollateralAnswer, LegAnswer, ScenarioPnl, buffer_of
 from risk.margin.book import Market, Portfolio
 from risk.margin.components import Named, greeks_of, marked, named_parts
 from risk.margin.exact import ANSWER, Fact, Number, as_float, down, exactly, up
@@ -45,7 +45,7 @@ class Answer:
     initial: Side
     maintenance: Side
     buffer: Fraction
-    """liquidation buffer; initial >= maintenance + buffer"""
+    """liquidation buffer, a part of maintenance without haircuts; initial >= maintenance + buffer"""
     isolated_requirement: Fraction
     """initial margin of each position, each order and what is held, each of them alone, by the same profile"""
     capital_saved: Fraction
@@ -76,7 +76,7 @@ def answer(calculator: Calculator, portfolio: Portfolio, market: Market) -> Answ
     told = calculator.assess(portfolio, market, exactly)
     header = calculator.header
     maintenance = up(told.maintenance, quantum)
-    buffer = up(Fraction(max(told.maintenance, 0)) * exactly(header.buffer), quantum)
+    buffer = up(buffer_of(told, exactly(header.buffer)), quantum)
     # two roundings up may be a quantum more than the one of their sum
     initial = max(up(told.initial, quantum), maintenance + buffer)
     equity = down(told.equity, quantum)

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from risk.margin import grid, scan
-from risk.margin.answer import AddOn, Assessment, ScenarioPnl
+from risk.margin.answer import AddOn, Assessment, GroupPnl, ScenarioPnl
 from risk.margin.book import Instrument, Kind, Market, Portfolio, Position
 from risk.margin.exact import Fact, Number, finely, total
 from risk.margin.model import Assess, Header
@@ -155,14 +155,17 @@ def _assessed(rules: Rules, portfolio: Portfolio, market: Market, fact: Fact) ->
     legs = _legs(rules, quotes, market, fact, (forwards, volatilities, years))
     groups = scan.by_group(positions, legs.gains, count)
     weights = [fact(cell.weight) for cell in rules.cells[: rules.within]]
-    damped = {
-        symbol: _damped(rules, gains, weights, market, fact)
-        for symbol, gains in scan.by_underlying(groups, count).items()
+    whole = scan.by_underlying(groups, count)
+    damped = {symbol: _damped(rules, gains, weights, market, fact) for symbol, gains in whole.items()}
+    # what of an underlying's gain counts: its groups and legs are told with it, and so add up to the scenario
+    parts = {
+        symbol: [left / gain if gain else 1 for left, gain in zip(damped[symbol], gains, strict=True)]
+        for symbol, gains in whole.items()
     }
     plain = scan.summed([1] * len(damped), damped.values(), count)
     offset = [_offset(rules, [gains[at] for gains in damped.values()], market, fact) for at in range(count)]
     worst = min(range(count), key=lambda at: offset[at])
-    lost = max(-min(plain), 0)
+    lost = max(-plain[worst], 0)
     matrix = (
         ("roll", _roll(rules, positions, legs, fact)),
         ("delta", _delta(rules, positions, legs, market, fact)),
@@ -183,13 +186,24 @@ def _assessed(rules: Rules, portfolio: Portfolio, market: Market, fact: Fact) ->
         worst_initial=name,
         worst_maintenance=name,
         scenarios=tuple(
-            ScenarioPnl(cell.id, plain[at], scan.told(groups, at, weights[at] if at < rules.within else 1))
+            ScenarioPnl(
+                cell.id,
+                plain[at],
+                tuple(GroupPnl(*group, parts[group[0]][at] * gains[at]) for group, gains in groups.items()),
+            )
             for at, cell in enumerate(rules.cells)
         ),
-        legs=scan.leg_answers(portfolio, legs.marks, legs.gains, forwards, volatilities, [worst] * len(positions)),
+        legs=scan.leg_answers(
+            portfolio,
+            legs.marks,
+            legs.gains,
+            forwards,
+            volatilities,
+            [worst] * len(positions),
+            [parts[one.instrument.underlying][worst] for one in positions],
+        ),
         add_ons=add_ons,
         collateral=collateral,
-        notes=("groups of extended moves are before the dampener",) if count > rules.within else (),
     )
 
 

@@ -260,7 +260,9 @@ def _assessed(rules: Rules, portfolio: Portfolio, market: Market, fact: Fact) ->
             ScenarioPnl(cell.id, sums[one], scan.told(groups, one, weights[one]))
             for one, cell in enumerate(rules.cells)
         ),
-        legs=scan.leg_answers(portfolio, marks, gains, forwards, volatilities, [worst] * len(positions)),
+        legs=scan.leg_answers(
+            portfolio, marks, gains, forwards, volatilities, [worst] * len(positions), [weights[worst]] * len(positions)
+        ),
         add_ons=add_ons,
         collateral=collateral,
         notes=(f"minimum by delta: {float(least):g}",),

@@ -8,11 +8,11 @@ the mark inside ("+ mark") are met by requirement + the mark of what is short.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from risk.margin import scan
-from risk.margin.answer import AddOn, Assessment, LegAnswer
+from risk.margin.answer import AddOn, Assessment, CollateralAnswer, LegAnswer
 from risk.margin.book import Kind, Market, Portfolio
 from risk.margin.exact import Fact, Number, total
 from risk.margin.model import Assess, Header
@@ -168,6 +168,9 @@ def _assessed(rules: NettedRules, portfolio: Portfolio, market: Market, fact: Fa
         maintenance = maintenance + _least(its, fact(rates.maintenance), 1 / (1 + fact(rules.buffer)))
     uncounted = fact(0.0) if rules.cash else max(portfolio.cash, fact(0.0))
     charges = () if rules.cash else (AddOn(CASH_NOT_ACCEPTED, uncounted, uncounted),)
+    if uncounted:
+        refused = CollateralAnswer(market.settlement, uncounted, uncounted, uncounted)
+        stands = replace(stands, collateral=(*stands.collateral, refused))
     return _told(stands, initial, maintenance, portfolio, charges)
 
 

@@ -40,6 +40,8 @@ from risk.strict import Table
 
 _DAYS: Final = 365.0
 _ZERO: Final = Fraction(0)
+_LEAST_BASIS: Final = 0.05
+"""part of a forward that MR4 leaves of it, however many years away it is"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,7 @@ def _gains(
 
 def _forward(quote: Quoted, cell: _Cell) -> float:
     # a perp has no years, so that its basis stays
-    return quote.forward * (1.0 + cell.move) * (1.0 + cell.basis * quote.years)
+    return quote.forward * (1.0 + cell.move) * max(1.0 + cell.basis * quote.years, _LEAST_BASIS)
 
 
 def _volatility(rules: Rules, quote: Quoted, turn: int) -> float:
@@ -285,10 +287,10 @@ def _borrowed(portfolio: Portfolio, assets: Sequence[Held]) -> Number:
 
 
 def _depeg(rules: Rules, market: Market, assets: Sequence[Held], fact: Fact) -> Number:
-    """MR9, each coin by itself."""
+    """MR9, each coin by itself. A holding of the settlement asset is cash and does not come here."""
     coins: dict[str, Number] = {}
     for one in assets:
-        if one.asset in rules.stablecoins and one.asset != market.settlement:
+        if one.asset in rules.stablecoins:
             coins[one.asset] = coins.get(one.asset, _ZERO) + one.amount * one.price
     charge = total(tiered(max(size, -size), rules.depeg_tiers, fact) for size in coins.values())
     return charge / fact(market.settlement_price)

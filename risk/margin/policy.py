@@ -12,10 +12,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
-from risk.margin.answer import AddOn, Assessment, CollateralAnswer
+from risk.margin.answer import AddOn, Assessment, CollateralAnswer, buffer_of
 from risk.margin.book import Holding, Kind, Market, Portfolio
 from risk.margin.catalogue import MODELS, OWN_ORDERS
-from risk.margin.exact import Fact, Number
+from risk.margin.exact import Fact, Number, total
 from risk.margin.model import Assess, Calculator, Header, Make, MarginPeriod
 from risk.margin.orders import with_orders
 from risk.margin.valuing import NotInMarket
@@ -168,12 +168,13 @@ def _ruled(assess: Assess, header: Header) -> Assess:
         told = assess(kept, market, fact) if own else with_orders(assess, kept, market, fact)
         if refused:
             told = _with_refused(told, refused, market, fact)
-        least = told.maintenance + max(told.maintenance, 0) * fact(header.buffer)
+        least = told.maintenance + buffer_of(told, fact(header.buffer))
         if told.initial >= least:
             return told
-        if told.initial >= 0 and _only_long_options(kept):
+        if told.initial >= total(one.haircut for one in told.collateral) and _only_long_options(kept):
             # such a book can lose its value and no more, which the initial margin has: the maintenance margin gives way
-            lower = told.initial / (1 + fact(header.buffer))
+            haircut = total(one.haircut_maintenance for one in told.collateral)
+            lower = haircut + (told.initial - haircut) / (1 + fact(header.buffer))
             room = AddOn(BUFFER_ROOM, fact(0.0), lower - told.maintenance)
             return replace(told, maintenance=lower, add_ons=(*told.add_ons, room))
         floor = AddOn(BUFFER_FLOOR, least - told.initial, fact(0.0))
@@ -202,20 +203,20 @@ def _sorted_out(portfolio: Portfolio, market: Market, header: Header) -> tuple[P
 def _with_refused(told: Assessment, refused: tuple[Holding, ...], market: Market, fact: Fact) -> Assessment:
     """Equity counts collateral whole, so what is not accepted is worth its value there and is charged as much."""
     answers = []
-    total: Number = fact(0.0)
+    whole: Number = fact(0.0)
     for one in refused:
         quote = market.assets.get(one.asset)
         if quote is None:
             raise NotInMarket(f"assets.{one.asset} is not in the market")
         value: Number = Fraction(one.amount) * fact(quote.price / market.settlement_price)
-        total = total + value
+        whole = whole + value
         answers.append(CollateralAnswer(one.asset, value, value, value))
     return replace(
         told,
-        initial=told.initial + total,
-        maintenance=told.maintenance + total,
-        equity=told.equity + total,
-        add_ons=(*told.add_ons, AddOn(NOT_ACCEPTED, total, total)),
+        initial=told.initial + whole,
+        maintenance=told.maintenance + whole,
+        equity=told.equity + whole,
+        add_ons=(*told.add_ons, AddOn(NOT_ACCEPTED, whole, whole)),
         collateral=(*told.collateral, *answers),
         notes=(*told.notes, f"not accepted as collateral: {', '.join(one.asset for one in refused)}"),
     )

@@ -132,13 +132,15 @@ def leg_answers(
     forwards: FloatArray,
     volatilities: FloatArray,
     worst: Sequence[int],
+    parts: Sequence[Number] | None = None,
 ) -> tuple[LegAnswer, ...]:
-    """Each position's mark, and its gain and prices in the scenario that is worst for it to be told of."""
+    """Each position's mark, and its gain and prices in the scenario that is worst for it to be told of; of the gain
+    that part which counts there (None: all of it), so that legs add up to their scenario."""
     return tuple(
         LegAnswer(
             number,
             marks[number],
-            pnl_in_worst=position.quantity * gains[number][at],
+            pnl_in_worst=position.quantity * gains[number][at] * (1 if parts is None else parts[number]),
             forward_in_worst=float(forwards[number, at]),
             volatility_in_worst=float(volatilities[number, at]),
         )

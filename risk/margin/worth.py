@@ -76,7 +76,8 @@ def held(portfolio: Portfolio, market: Market, haircuts: Mapping[str, Haircut], 
         if quote is None:
             raise NotInMarket(f"assets.{holding.asset} is not in the market")
         own = haircuts.get(holding.asset, haircuts.get(DEFAULT, WORTHLESS))
-        cut, extra = quote.haircut_maintenance, quote.haircut_initial_extra
+        cut = own.maintenance if quote.haircut_maintenance is None else quote.haircut_maintenance
+        extra = own.initial_extra if quote.haircut_initial_extra is None else quote.haircut_initial_extra
         answers.append(
             Held(
                 asset=holding.asset,
@@ -85,8 +86,9 @@ def held(portfolio: Portfolio, market: Market, haircuts: Mapping[str, Haircut], 
                 value=holding.amount * fact(quote.price / market.settlement_price),
                 offsets=quote.offsets,
                 confidence=_confidence(quote, market),
-                haircut_maintenance=fact(own.maintenance if cut is None else cut),
-                haircut_extra=fact(own.initial_extra if extra is None else extra),
+                haircut_maintenance=fact(cut),
+                # the two together are no more than the whole
+                haircut_extra=min(fact(extra), 1 - fact(cut)),
             )
         )
     return tuple(answers)
