@@ -9,8 +9,9 @@ from typing import Final
 
 from scipy.special import ndtri, stdtrit
 
+from risk.margin.collateral_rules import Terms, terms_of
 from risk.margin.grid import move_of
-from risk.margin.model import Header
+from risk.margin.model import Header, MarginPeriod
 from risk.margin.worth import Haircut, haircuts_of
 from risk.strict import DEFAULT, Fault, ProfileError, Table, at, only, real_of, table_of, text_of, value_of
 
@@ -37,6 +38,12 @@ class Liquidity:
     """futures and perps: what closing costs, however small"""
     impact: float
     """and by how much more at the underlying's depth"""
+    power: float
+    """of size, by which that grows"""
+    a_day: float
+    """depths that are sold in a day at most"""
+    covered: float
+    """days of margin period that the listed price moves are for: a longer one is charged for"""
     option: float
     """options: of the dollars of underlying"""
     near: float
@@ -49,6 +56,10 @@ class Liquidity:
     """more of the option charge for each leg past them"""
     most: float
     """neither multiplier is above this"""
+    share: float
+    """more of the option charge for all of a strike's open interest"""
+    tight: float
+    """bid-ask spread, part of an option's price, past which a strike is not liquid"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,8 @@ class Rules:
     peg_factor: float
     maintenance: float
     haircuts: Mapping[str, Haircut]
+    terms: Terms
+    period: MarginPeriod
 
     def of(self, underlying: str) -> Names:
         """What holds for an underlying."""
@@ -124,7 +137,7 @@ def deviations(confidence: float, distribution: str, degrees: float) -> float:
 def read_rules(table: Table, header: Header) -> Rules:
     """The profile's own keys. Raises ProfileError."""
     tables = ("scan", "basis", "underlyings", "liquidity", "correlation", "oracle", "depeg")
-    only(table, "", (*tables, "maintenance_part", "haircuts"))
+    only(table, "", (*tables, "maintenance_part", "haircuts", "collateral_terms"))
     scan, basis, underlyings, liquidity, correlation, oracle, depeg = (table_of(table, "", key) for key in tables)
     only(
         scan,
@@ -132,7 +145,14 @@ def read_rules(table: Table, header: Header) -> Rules:
         ("prices", "standard_deviations", "distribution", "degrees", "deepest", "volatility", "step_hours"),
     )
     only(basis, "basis", ("perp", "least", "annualised", "spread"))
-    only(liquidity, "liquidity", ("rate", "impact", "option", "near", "far", "free_legs", "leg", "most"))
+    only(
+        liquidity,
+        "liquidity",
+        (
+            *("rate", "impact", "power", "a_day", "covered_hours"),
+            *("option", "near", "far", "free_legs", "leg", "most", "share", "tight"),
+        ),
+    )
     only(correlation, "correlation", ("hedge",))
     only(oracle, "oracle", ("threshold", "doubt", "fresh_seconds", "hour", "most"))
     only(depeg, "depeg", ("threshold", "factor"))
@@ -149,12 +169,17 @@ def read_rules(table: Table, header: Header) -> Rules:
         liquidity=Liquidity(
             rate=real_of(liquidity, "liquidity", "rate", 0, 1),
             impact=real_of(liquidity, "liquidity", "impact", 0, 1),
+            power=real_of(liquidity, "liquidity", "power", 0.1, 2),
+            a_day=real_of(liquidity, "liquidity", "a_day", 0.001, 1e6),
+            covered=real_of(liquidity, "liquidity", "covered_hours", 0.01, 8_760) / 24.0,
             option=real_of(liquidity, "liquidity", "option", 0, 1),
             near=real_of(liquidity, "liquidity", "near", 0, 1_000),
             far=real_of(liquidity, "liquidity", "far", 0, 1_000),
             free_legs=real_of(liquidity, "liquidity", "free_legs", 0, 1_000),
             leg=real_of(liquidity, "liquidity", "leg", 0, 1_000),
             most=real_of(liquidity, "liquidity", "most", 1, 1_000),
+            share=real_of(liquidity, "liquidity", "share", 0, 1_000),
+            tight=real_of(liquidity, "liquidity", "tight", 0.0001, 1_000),
         ),
         hedge=real_of(correlation, "correlation", "hedge", 0, 1),
         oracle=Oracle(
@@ -168,6 +193,8 @@ def read_rules(table: Table, header: Header) -> Rules:
         peg_factor=real_of(depeg, "depeg", "factor", 0, 100),
         maintenance=real_of(table, "", "maintenance_part", 0, 1),
         haircuts=haircuts_of(table, ""),
+        terms=terms_of(table, "collateral_terms", header),
+        period=header.period,
     )
 
 

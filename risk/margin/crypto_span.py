@@ -16,12 +16,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from risk.collateral import pools
+from risk.liquidity import impact, legs_multiplier, longer, strike_multiplier, unwinding
 from risk.margin import scan
 from risk.margin.answer import AddOn, Assessment, GroupPnl, ScenarioPnl
-from risk.margin.book import Instrument, Kind, Market, Portfolio
+from risk.margin.book import Instrument, Kind, Market, Portfolio, Strike
+from risk.margin.collateral_rules import backing, gain_charge, price_of
 from risk.margin.crypto_rules import Rules, read_rules
 from risk.margin.exact import Fact, Number, finely, total
-from risk.margin.grid import collateral_answers, haircut_charge
+from risk.margin.grid import haircut_charge
 from risk.margin.model import Assess, Header
 from risk.margin.valuing import Quoted, quoted
 from risk.margin.worth import held
@@ -43,6 +46,8 @@ class Legs:
     quantities: Sequence[Number]
     spots: Sequence[bool]
     """whether the leg is collateral"""
+    shared: Sequence[bool]
+    """and whether that is a pool's token: it gains by the root, and leans by half its value"""
     forwards: FloatArray
     volatilities: FloatArray
     marks: Sequence[Number]
@@ -85,23 +90,27 @@ def _assessed(rules: Rules, portfolio: Portfolio, market: Market, fact: Fact) ->
     deciding = min(moves, key=lambda at: together[at])
     joint = max(-together[deciding], 0)
     apart, notes = _apart(rules, worst, market, fact)
+    liquidity = _liquidity(rules, legs, worst, market, fact)
     base = (
         ("correlation", max(apart - joint, 0)),
         ("calendar spread", _calendar(rules, legs, market, fact)),
-        ("liquidity", _liquidity(rules, legs, worst, market, fact)),
+        ("liquidity", liquidity),
     )
     required = joint + total(more for _, more in base)
     depeg = required * fact(max(rules.peg - market.settlement_price, 0.0) * rules.peg_factor)
     part = fact(rules.maintenance)
-    collateral = collateral_answers(portfolio, market, rules.haircuts, fact)
-    add_ons = (
-        *(AddOn(name, more, more * part) for name, more in (*base, ("depeg", depeg))),
-        haircut_charge(collateral),
-    )
     count = len(portfolio.positions)
-    carried = total(
+    collateral, refused = backing(portfolio, market, rules.haircuts, rules.terms, legs.quotes[:count], fact)
+    each = [
         scan.carried(one, mark, quote, market.settlement_price, fact)
         for one, mark, quote in zip(portfolio.positions, legs.marks[:count], legs.quotes[:count], strict=True)
+    ]
+    carried = total(each)
+    add_ons = (
+        *(AddOn(name, more, more * part) for name, more in (*base, ("depeg", depeg))),
+        AddOn("liquidation buffer", _buffer(portfolio, liquidity, (required + depeg) * (1 - part)), fact(0.0)),
+        gain_charge(portfolio, each, rules.terms.gain, fact),
+        haircut_charge(collateral),
     )
     name = _id(rules, deciding)
     return Assessment(
@@ -122,17 +131,27 @@ def _assessed(rules: Rules, portfolio: Portfolio, market: Market, fact: Fact) ->
         ),
         add_ons=add_ons,
         collateral=collateral,
-        notes=(*widened, *(_told(rules, symbol, one) for symbol, one in worst.items()), *notes),
+        notes=(*widened, *(_told(rules, symbol, one) for symbol, one in worst.items()), *notes, *refused),
     )
+
+
+def _buffer(portfolio: Portfolio, liquidity: Number, room: Number) -> Number:
+    """What initial margin needs more so that all that closing costs lies between it and maintenance. Long options alone
+    can lose their value and no more, which the initial margin has already."""
+    if all(one.instrument.kind == Kind.OPTION and one.quantity > 0 for one in portfolio.positions):
+        return 0
+    return max(liquidity - room, 0)
 
 
 def _legs(rules: Rules, portfolio: Portfolio, market: Market, fact: Fact) -> tuple[Legs, tuple[str, ...]]:
     """The legs, and notes of what was widened. Raises NotInMarket, Expired."""
     quotes = [quoted(one.instrument, market) for one in portfolio.positions]
     quantities: list[Number] = [one.quantity for one in portfolio.positions]
+    shared = [False] * len(quotes)
     for one in held(portfolio, market, rules.haircuts, fact):
         if one.offsets is not None:
-            price = market.assets[one.asset].price
+            price = price_of(market.assets[one.asset], market)
+            shared.append(market.assets[one.asset].pool is not None)
             quotes.append(Quoted(Instrument(Kind.PERP, one.offsets), price, price, 0.0, 0.0, 0.0))
             quantities.append(one.amount)
     spots = [number >= len(portfolio.positions) for number in range(len(quotes))]
@@ -148,6 +167,8 @@ def _legs(rules: Rules, portfolio: Portfolio, market: Market, fact: Fact) -> tup
     # (legs, prices, turns), then flat
     moved = np.array([moves[one.instrument.underlying] for one in quotes]).reshape(len(quotes), len(rules.prices), 1)
     shape = (len(quotes), len(rules.prices) * len(TURNS))
+    for row in np.flatnonzero(shared):
+        moved[row, :, 0] = [pools.gain(move) for move in moved[row, :, 0].tolist()]
     forwards = (figures[:, 0, None, None] * (1.0 + moved) * (1.0 + basis * turns[:, 1])[:, None, :]).reshape(shape)
     shocks = 1.0 + np.minimum(rules.volatility * wider, 0.99) * turns[:, 0]
     volatilities = np.tile(figures[:, 1, None] * shocks, len(rules.prices)).reshape(shape)
@@ -162,6 +183,7 @@ def _legs(rules: Rules, portfolio: Portfolio, market: Market, fact: Fact) -> tup
         quotes,
         quantities,
         spots,
+        shared,
         forwards,
         volatilities,
         [fact(one / market.settlement_price) for one in here.tolist()],
@@ -253,9 +275,9 @@ def _calendar(rules: Rules, legs: Legs, market: Market, fact: Fact) -> Number:
     deltas = scan.deltas(legs.quotes)
     buckets: dict[tuple[str, int], Number] = {}
     others: dict[str, Number] = {}
-    for quote, quantity, each in zip(legs.quotes, legs.quantities, deltas, strict=True):
+    for quote, quantity, each, shared in zip(legs.quotes, legs.quantities, deltas, legs.shared, strict=True):
         one = quote.instrument
-        dollars = quantity * fact(each * quote.forward / market.settlement_price)
+        dollars = quantity * fact((0.5 if shared else each) * quote.forward / market.settlement_price)
         key = (one.underlying, one.expiry)
         buckets[key] = buckets.get(key, 0) + dollars
         if one.kind != Kind.OPTION or quantity < 0:
@@ -272,38 +294,63 @@ def _liquidity(rules: Rules, legs: Legs, worst: Mapping[str, Worst], market: Mar
     """What closing the book costs, by underlying; collateral has its haircut instead."""
     charge: Number = 0
     for symbol, at in worst.items():
-        cell = at.cells[at.deepest]
         rows = [
             row
             for row, one in enumerate(legs.quotes)
             if one.instrument.underlying == symbol and not legs.spots[row] and legs.quantities[row]
         ]
         linear = [row for row in rows if legs.quotes[row].instrument.kind != Kind.OPTION]
-        charge = charge + _linear_liquidity(rules, legs, symbol, linear, market, fact)
         options = [row for row in rows if legs.quotes[row].instrument.kind == Kind.OPTION]
-        charge = charge + _option_liquidity(rules, legs, symbol, options, cell, market, fact)
+        closing = _linear_liquidity(rules, legs, symbol, linear, market, fact)
+        closing = closing + _option_liquidity(rules, legs, symbol, options, at.cells[at.deepest], market, fact)
+        longer_lasting = at.alone * finely(fact, _growth(rules, legs, symbol, linear, options))
+        if not linear and all(legs.quantities[row] > 0 for row in options):
+            # long options can be left to expire: with the scan they cost no more than their value
+            value = total(legs.quantities[row] * legs.marks[row] for row in options)
+            longer_lasting = min(longer_lasting, max(value - at.alone - closing, 0))
+        charge = charge + closing + longer_lasting
     return charge
+
+
+def _growth(rules: Rules, legs: Legs, symbol: str, linear: Sequence[int], options: Sequence[int]) -> float:
+    """By what part the loss grows because settling is slow, or the book too large to be sold within the auction."""
+    names, rates, period = rules.of(symbol), rules.liquidity, rules.period
+    days = max(
+        unwinding(_dollars(legs, linear), names.depth * rates.a_day),
+        unwinding(_dollars(legs, options), names.option_depth * rates.a_day),
+    )
+    return longer(period.days, max(days - period.auction / 24.0, 0.0), rates.covered)
+
+
+def _dollars(legs: Legs, rows: Sequence[int]) -> float:
+    """Gross dollars of underlying; of floats alone, so that exact and float reckoning agree."""
+    return sum(abs(float(legs.quantities[row])) * legs.quotes[row].spot for row in rows)
 
 
 def _linear_liquidity(rules: Rules, legs: Legs, symbol: str, rows: Sequence[int], market: Market, fact: Fact) -> Number:
     gross = total(max(legs.quantities[row], -legs.quantities[row]) * legs.marks[row] for row in rows)
-    depth = fact(rules.of(symbol).depth / market.settlement_price)
-    return gross * (fact(rules.liquidity.rate) + fact(rules.liquidity.impact) * gross / depth)
+    rates = rules.liquidity
+    size = sum(abs(float(legs.quantities[row])) * legs.quotes[row].forward for row in rows)
+    moved = impact(size, rules.of(symbol).depth, rates.impact, rates.power)
+    return gross * (fact(rates.rate) + finely(fact, moved) + fact(market.underlyings[symbol].gap))
 
 
 def _option_liquidity(
     rules: Rules, legs: Legs, symbol: str, rows: Sequence[int], cell: int, market: Market, fact: Fact
 ) -> Number:
     rates = rules.liquidity
+    gap = market.underlyings[symbol].gap
     sizes = [
         max(legs.quantities[row], -legs.quantities[row]) * fact(legs.quotes[row].spot / market.settlement_price)
         for row in rows
     ]
     growth = 1 + total(sizes) / fact(rules.of(symbol).option_depth / market.settlement_price)
-    growth = growth * fact(min(1.0 + rates.leg * max(len(rows) - rates.free_legs, 0.0), rates.most))
+    growth = growth * fact(legs_multiplier(len(rows), rates.free_legs, rates.leg, rates.most))
+    deltas = scan.deltas([legs.quotes[row] for row in rows]) if gap else [0.0] * len(rows)
     charge: Number = 0
-    for row, size in zip(rows, sizes, strict=True):
-        cost: Number = size * growth * finely(fact, rates.option * _illiquidity(rules, legs.quotes[row]))
+    for row, size, delta in zip(rows, sizes, deltas, strict=True):
+        dearer = _illiquidity(rules, legs.quotes[row], float(legs.quantities[row]), market)
+        cost: Number = size * (growth * finely(fact, rates.option * dearer) + finely(fact, gap * abs(delta)))
         if legs.quantities[row] > 0:
             # a long option can be left to expire: with the scan it costs no more than its value
             cost = min(cost, legs.quantities[row] * max(legs.marks[row] + legs.gains[row][cell], 0))
@@ -311,18 +358,21 @@ def _option_liquidity(
     return charge
 
 
-def _illiquidity(rules: Rules, quote: Quoted) -> float:
+def _illiquidity(rules: Rules, quote: Quoted, quantity: float, market: Market) -> float:
     """How much dearer than at the money a strike is to close."""
-    rates = rules.liquidity
-    away = abs(float(np.log(quote.instrument.strike / quote.forward)))
-    deviation = quote.volatility * float(np.sqrt(quote.years))
-    # written without a division, which a volatility of zero would not survive
-    past = away - rates.near * deviation
-    if past <= 0.0:
-        return 1.0
-    if rates.far * past >= (rates.most - 1.0) * deviation:
-        return rates.most
-    return 1.0 + rates.far * past / deviation
+    rates, one = rules.liquidity, quote.instrument
+    told = market.underlyings[one.underlying].expiries[one.expiry].strikes.get(one.strike, Strike())
+    return strike_multiplier(
+        abs(float(np.log(one.strike / quote.forward))),
+        quote.volatility * float(np.sqrt(quote.years)),
+        rates.near,
+        rates.far,
+        rates.most,
+        0.0 if told.open_interest is None else min(abs(quantity) / told.open_interest, 1.0),
+        rates.share,
+        told.spread,
+        rates.tight,
+    )
 
 
 def _groups(legs: Legs, worst: Mapping[str, Worst], at: int) -> tuple[GroupPnl, ...]:
