@@ -358,6 +358,23 @@ def test_below_the_forward_the_two_skews_part() -> None:
     assert pnl["BTC skew abs"] == pytest.approx(mark - more, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("strike", "linear", "absolute"),
+    [
+        # ln 0.4 = -0.916 and ln 2.5 = 0.916 lie past the width, 0.688: the tilt stops at the cap, 0.25 - 0.1 x 0.286691
+        (40_000.0, -1, 1),
+        (250_000.0, 1, 1),
+    ],
+)
+def test_a_skew_stops_at_its_cap(strike: float, linear: int, absolute: int) -> None:
+    told = asked("derive_pmrm2", (option("-1", strike, strike > 1e5),), flat(volatility=2.0))
+    pnl = {one.id: float(one.pnl) for one in told.scenarios}
+    cap = 0.25 - 0.1 * math.sqrt(YEARS_30)
+    for name, sign in (("linear", linear), ("abs", absolute)):
+        mark, moved = (black(strike > 1e5, 1e5, strike, one, YEARS_30, 1.0) for one in (2.0, 2.0 * (1 + sign * cap)))
+        assert pnl[f"BTC skew {name}"] == pytest.approx(-abs(moved - mark), abs=1e-6)
+
+
 def test_the_basis_decides_where_the_spot_does_not() -> None:
     # a call bought and a put sold are a forward: against a perp sold, no move of both costs anything but the basis
     positions = (option("1", 100_000.0, True), option("-1", 100_000.0, False), perp("-1"))

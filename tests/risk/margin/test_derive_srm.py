@@ -200,6 +200,10 @@ def test_unpaired_calls_are_charged_in_forwards() -> None:
     book = Portfolio("A-1", positions=(option("-10", 100_000.0, True), option("5", 104_000.0, True)))
     told = cheap.assess(book, flat(), exactly)
     assert float(told.equity - told.initial) == pytest.approx(-40_000 - 50_000, abs=1e-6)
+    # a put bought pairs with no call sold
+    book = replace(book, positions=(*book.positions, option("10", 50_000.0, False)))
+    told = cheap.assess(book, flat(), exactly)
+    assert float(told.equity - told.initial) == pytest.approx(-40_000 - 50_000, abs=1e-6)
 
 
 def test_a_long_option_costs_its_value() -> None:

@@ -183,6 +183,7 @@ def test_ten_million_of_a_stablecoin_take_the_published_202_500() -> None:
     assert (told.maintenance, told.initial) == (202_500, 202_500 * Fraction("1.3"))
     # the settlement asset itself has no peg to lose against itself
     assert asked((), market, cash=10_000_000).maintenance == 0
+    assert asked((), market, Holding("USDT", Fraction(10_000_000))).maintenance == 0
 
 
 @pytest.mark.parametrize(
