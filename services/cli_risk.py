@@ -166,6 +166,8 @@ def _explain(told: Mapping[str, Any], settlement: str) -> None:
     ])  # fmt: skip
     parts = told["expansion"]
     _pairs("the worst scenario by its greeks, dollars", [(name, f"{figure:,.2f}") for name, figure in parts.items()])
+    if not told["new_risk"]:
+        CONSOLE.print("[bold]no new risk[/]: what the book or its orders rest on is too old", highlight=False)
     for note in told["notes"]:
         CONSOLE.print(f"note: {note}", highlight=False, markup=False)
 

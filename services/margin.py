@@ -167,6 +167,7 @@ def as_json(told: Answer) -> dict[str, Any]:
             for one in told.collateral
         ],
         "notes": list(told.notes),
+        "new_risk": told.new_risk,
     }
 
 

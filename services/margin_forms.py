@@ -230,7 +230,8 @@ class StrikeForm(BaseModel):
 
 
 class ExpiryForm(BaseModel):
-    """One expiry: forward, rate and smile, which is SVI, or volatilities by strike in ascending order."""
+    """One expiry: forward, rate and smile, which is SVI, or volatilities by strike in ascending order. Ages are seconds
+    since forward and rate were read, and since the smile was fitted."""
 
     model_config = CLOSED
     expiry: ExpiryTime
@@ -242,6 +243,8 @@ class ExpiryForm(BaseModel):
     svi: SviForm | None = None
     volatilities: dict[str, Positive] | None = None
     strikes: dict[str, StrikeForm] | None = None
+    curve_age: NotNegative = ZERO
+    surface_age: NotNegative = ZERO
 
 
 class UnderlyingForm(BaseModel):
@@ -322,6 +325,7 @@ class MarketForm(BaseModel):
     underlyings: dict[Name, UnderlyingForm]
     assets: dict[Name, AssetForm] = {}
     correlations: dict[str, Signed] = {}
+    correlations_age: NotNegative = ZERO
     history: HistoryForm | None = None
 
 
@@ -466,6 +470,7 @@ class MarginForm(BaseModel):
     add_ons: list[AddOnForm]
     collateral: list[CollateralForm]
     notes: list[str]
+    new_risk: bool
     float: FloatForm | None = None
 
 

@@ -134,6 +134,7 @@ def read_market(data: object) -> Market:
         {symbol: _asset(one) for symbol, one in form.assets.items()},
         _correlations(form.correlations),
         None if form.history is None else _history(form.history),
+        float(form.correlations_age),
     )
 
 
@@ -248,6 +249,8 @@ def _expiry(form: ExpiryForm, path: str) -> Expiry:
         volatility_confidence=float(form.volatility_confidence),
         smile=smile,
         strikes=_liquid({} if form.strikes is None else form.strikes, f"{path}.strikes"),
+        curve_age=float(form.curve_age),
+        surface_age=float(form.surface_age),
     )
 
 

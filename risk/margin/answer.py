@@ -77,6 +77,8 @@ class Assessment:
     collateral: tuple[CollateralAnswer, ...] = ()
     notes: tuple[str, ...] = ()
     """what the reader must know: proxies used, prices that were stale"""
+    new_risk: bool = True
+    """False: something that the book or its orders rest on is too old for positions to be opened"""
 
 
 def buffer_of(told: Assessment, part: Number) -> Number:

@@ -121,6 +121,10 @@ class Expiry:
     smile: Svi | Mapping[float, float] = field(default_factory=dict)
     """SVI, or volatilities by strike"""
     strikes: Mapping[float, Strike] = field(default_factory=dict)
+    curve_age: float = 0.0
+    """seconds since forward and rate were read"""
+    surface_age: float = 0.0
+    """seconds since the smile was fitted"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +196,5 @@ class Market:
     correlations: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """by pair of underlyings in alphabetical order"""
     history: History | None = None
+    correlations_age: float = 0.0
+    """seconds since they were estimated"""

@@ -58,6 +58,8 @@ class Answer:
     add_ons: tuple[AddOn, ...]
     collateral: tuple[CollateralAnswer, ...]
     notes: tuple[str, ...]
+    new_risk: bool
+    """whether positions may be opened: what the book and its orders rest on is young enough"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ def answer(calculator: Calculator, portfolio: Portfolio, market: Market) -> Answ
             for one in told.collateral
         ),
         notes=(*told.notes, *((components.note,) if components.note else ())),
+        new_risk=told.new_risk,
     )
 
 

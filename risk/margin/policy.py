@@ -12,6 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
+from risk.margin.ageing import read_ages, with_ages
 from risk.margin.answer import AddOn, Assessment, CollateralAnswer, buffer_of
 from risk.margin.book import Holding, Kind, Market, Portfolio
 from risk.margin.catalogue import MODELS, OWN_ORDERS
@@ -46,8 +47,9 @@ HEADER: Final = (
     "lookback",
     "collateral",
     "buffer",
+    "ages",
 )
-"""the keys that every profile has; all others are its model's"""
+"""the keys that every profile has (`ages` may be left out); all others are its model's"""
 MOST_HOURS: Final = 2_160.0
 NOT_ACCEPTED: Final = "collateral not accepted"
 BUFFER_FLOOR: Final = "up to maintenance and buffer"
@@ -70,7 +72,7 @@ def calculator(text: str, overrides: str | Table = "", models: Mapping[str, Make
     if make is None:
         raise ProfileError(Fault.UNKNOWN_KIND, "model", f"{header.model!r}; known are {', '.join(sorted(models))}")
     assess = make({key: value for key, value in whole.items() if key not in HEADER}, header)
-    return Calculator(header, digest(text, over), _ruled(assess, header))
+    return Calculator(header, digest(text, over), with_ages(_ruled(assess, header), read_ages(whole)))
 
 
 def read_header(whole: Table) -> Header:

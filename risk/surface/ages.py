@@ -1,17 +1,14 @@
-"""Ages of surfaces, curves and correlation matrices: young ones count as they are, older ones widen, old ones stop."""
+"""Ages of surfaces, curves and correlations: young ones count as they are, older ones widen, old ones stop new risk."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-FloatArray = npt.NDArray[np.float64]
-
-_HOUR = 3_600_000_000
+_HOUR = 3_600.0
 
 
 class State(StrEnum):
@@ -19,9 +16,9 @@ class State(StrEnum):
 
     FRESH = "fresh"
     WIDENED = "widened"
-    """it counts, with wider shocks"""
+    """it counts, and costs more"""
     STOPPED = "stopped"
-    """existing risk is margined at the widest; no new risk is taken on"""
+    """what is held is margined at the widest; no new risk is taken on"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +28,17 @@ class Limits:
     fresh: float
     """until here nothing widens"""
     stopped: float
-    """from here on no new risk; all costs are at their most"""
-    volatility_shock: float = 0.0
-    """relative widening of volatility shocks at the second limit: 0.5 makes 20 % into 30 %"""
-    haircut: float = 0.0
-    """relative growth of haircuts and scan ranges at the second limit"""
-    correlation: float = 0.0
-    """at the second limit, how much of the way to 1 and to 0 correlations have gone"""
+    """from here on no new risk; the cost is at its most"""
+    most: float
+    """part of a confidence that is lost by then, or of the way that correlations have gone to 1 and to 0"""
 
 
 class Widening(NamedTuple):
     """What an age does."""
 
     state: State
-    shock_multiplier: float
-    haircut_multiplier: float
-    correlation_weight: float
-    """part by which correlations move, see `widened_correlations`"""
+    part: float
+    """0 to 1, as `Limits.most`"""
 
     @property
     def new_risk(self) -> bool:
@@ -60,47 +51,40 @@ class BadLimits(ValueError):  # noqa: N818 - named for what is found
 
 
 class FromTheFuture(ValueError):  # noqa: N818
-    """Something said to have been read after now."""
+    """Something said to have been made after now."""
 
 
 def checked(limits: Limits) -> Limits:
     """The limits as they are. Raises BadLimits."""
-    figures = (limits.fresh, limits.stopped, limits.volatility_shock, limits.haircut, limits.correlation)
-    if not all(np.isfinite(figures)):
+    if not all(map(math.isfinite, (limits.fresh, limits.stopped, limits.most))):
         raise BadLimits("limits are finite")
     if not 0.0 <= limits.fresh < limits.stopped:
-        raise BadLimits(f"fresh {limits.fresh} and stopped {limits.stopped}: 0 <= fresh < stopped is needed")
-    if limits.volatility_shock < 0.0 or limits.haircut < 0.0 or not 0.0 <= limits.correlation <= 1.0:
-        raise BadLimits("widening is not negative, correlation's at most 1")
+        raise BadLimits(f"fresh {limits.fresh:g} and stopped {limits.stopped:g}: 0 <= fresh < stopped is needed")
+    if not 0.0 <= limits.most <= 1.0:
+        raise BadLimits(f"most {limits.most:g}: it is a part, 0 to 1")
     return limits
 
 
-def widened(time: int, now: int, limits: Limits) -> Widening:
-    """What something read at `time` is worth at `now` (microseconds). Raises FromTheFuture, BadLimits."""
+def widened(age: float, limits: Limits) -> Widening:
+    """What something made `age` seconds ago is worth. Raises FromTheFuture, BadLimits."""
     checked(limits)
-    if time > now:
-        raise FromTheFuture(f"read at {time}, which is after {now}")
-    hours = (now - time) / _HOUR
-    part = min(max((hours - limits.fresh) / (limits.stopped - limits.fresh), 0.0), 1.0)
-    state = State.FRESH if part == 0.0 else State.STOPPED if part == 1.0 else State.WIDENED
-    return Widening(state, 1.0 + part * limits.volatility_shock, 1.0 + part * limits.haircut, part * limits.correlation)
+    if not age >= 0.0:
+        raise FromTheFuture(f"an age of {age:g} seconds")
+    gone = min(max((age / _HOUR - limits.fresh) / (limits.stopped - limits.fresh), 0.0), 1.0)
+    state = State.FRESH if gone == 0.0 else State.STOPPED if gone == 1.0 else State.WIDENED
+    return Widening(state, gone * limits.most)
 
 
-def widest(several: tuple[Widening, ...]) -> Widening:
-    """What several ages do together: the worst state, and the largest of each cost. None at all is fresh."""
-    order = tuple(State)
-    state = max((one.state for one in several), key=order.index, default=State.FRESH)
-    return Widening(
-        state,
-        max((one.shock_multiplier for one in several), default=1.0),
-        max((one.haircut_multiplier for one in several), default=1.0),
-        max((one.correlation_weight for one in several), default=0.0),
-    )
+def widest(several: Iterable[Widening]) -> Widening:
+    """What several ages do together: the worst state, and the largest part. None at all is fresh."""
+    every = (Widening(State.FRESH, 0.0), *several)
+    return Widening(max((one.state for one in every), key=tuple(State).index), max(one.part for one in every))
 
 
-def widened_correlations(matrix: FloatArray, weight: float) -> tuple[FloatArray, FloatArray]:
-    """The matrix moved by this part towards all ones, and towards independence; each is positive semi-definite where it
-    was. A requirement is the larger under both: the first costs books that are long everywhere, the second hedges."""
-    return np.asarray((1.0 - weight) * matrix + weight), np.asarray(
-        (1.0 - weight) * matrix + weight * np.eye(len(matrix))
-    )
+def both_ways(
+    correlations: Mapping[tuple[str, str], float], part: float
+) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
+    """The correlations moved by this part towards 1, and towards 0; each is positive semi-definite where they were. A
+    requirement is the larger under both: the first costs books that lean one way everywhere, the second hedges."""
+    kept = {pair: (1.0 - part) * value for pair, value in correlations.items()}
+    return {pair: value + part for pair, value in kept.items()}, kept

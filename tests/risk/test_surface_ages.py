@@ -5,56 +5,58 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from risk.surface.ages import BadLimits, FromTheFuture, Limits, State, Widening, widened, widened_correlations, widest
+from risk.surface.ages import BadLimits, FromTheFuture, Limits, State, Widening, both_ways, widened, widest
 
-HOUR = 3_600_000_000
-LIMITS = Limits(fresh=1.0, stopped=5.0, volatility_shock=0.5, haircut=1.0, correlation=0.8)
+LIMITS = Limits(fresh=1.0, stopped=5.0, most=0.8)
 
 
 @pytest.mark.parametrize(
-    ("hours", "state", "shock", "haircut", "correlation"),
+    ("hours", "state", "part"),
     [
-        (0.0, State.FRESH, 1.0, 1.0, 0.0),
-        (1.0, State.FRESH, 1.0, 1.0, 0.0),
-        (2.0, State.WIDENED, 1.125, 1.25, 0.2),
-        (3.0, State.WIDENED, 1.25, 1.5, 0.4),
-        (5.0, State.STOPPED, 1.5, 2.0, 0.8),
-        (50.0, State.STOPPED, 1.5, 2.0, 0.8),
+        (0.0, State.FRESH, 0.0),
+        (1.0, State.FRESH, 0.0),
+        (2.0, State.WIDENED, 0.2),
+        (3.0, State.WIDENED, 0.4),
+        (5.0, State.STOPPED, 0.8),
+        (50.0, State.STOPPED, 0.8),
     ],
 )
-def test_a_surface_of_an_age(hours, state, shock, haircut, correlation):
-    got = widened(10 * HOUR, 10 * HOUR + int(hours * HOUR), LIMITS)
-    assert got == Widening(state, pytest.approx(shock), pytest.approx(haircut), pytest.approx(correlation))
+def test_a_surface_of_an_age(hours: float, state: State, part: float) -> None:
+    got = widened(3_600 * hours, LIMITS)
+    assert got == Widening(state, pytest.approx(part))
     assert got.new_risk == (state != State.STOPPED)
 
 
-def test_the_worst_of_several_counts():
-    a = Widening(State.WIDENED, 1.4, 1.1, 0.0)
-    b = Widening(State.STOPPED, 1.0, 1.0, 0.5)
-    assert widest((a, b)) == Widening(State.STOPPED, 1.4, 1.1, 0.5)
-    assert widest(()) == Widening(State.FRESH, 1.0, 1.0, 0.0)
+def test_the_worst_of_several_counts() -> None:
+    assert widest((Widening(State.WIDENED, 0.4), Widening(State.STOPPED, 0.1))) == Widening(State.STOPPED, 0.4)
+    assert widest(()) == Widening(State.FRESH, 0.0)
 
 
-def test_correlations_go_both_ways_and_stay_semi_definite():
+def test_correlations_go_both_ways_and_stay_semi_definite() -> None:
     random = np.random.default_rng(1).normal(size=(5, 3))
     matrix = np.corrcoef(random)  # rank 2 at most: on the edge of being semi-definite
-    for weight in (0.0, 0.3, 1.0):
-        up, down = widened_correlations(matrix, weight)
-        assert np.all(up >= matrix - 1e-15) and np.all(np.abs(down) <= np.abs(matrix) + 1e-15)
+    names = "ABCDE"
+    told = {(names[a], names[b]): float(matrix[a, b]) for a in range(5) for b in range(a + 1, 5)}
+    for part in (0.0, 0.3, 1.0):
+        up, down = both_ways(told, part)
+        assert all(up[pair] >= told[pair] - 1e-15 and abs(down[pair]) <= abs(told[pair]) for pair in told)
         for one in (up, down):
-            assert np.allclose(np.diag(one), 1.0) and np.linalg.eigvalsh(one).min() > -1e-12
-    assert np.all(widened_correlations(matrix, 1.0)[0] == 1.0)
+            moved = np.eye(5)
+            for (a, b), value in one.items():
+                moved[names.index(a), names.index(b)] = moved[names.index(b), names.index(a)] = value
+            assert np.linalg.eigvalsh(moved).min() > -1e-12
+    assert set(both_ways(told, 1.0)[0].values()) == {1.0}
 
 
 @pytest.mark.parametrize(
-    "limits",
-    [Limits(5.0, 5.0), Limits(-1.0, 5.0), Limits(1.0, np.inf), Limits(1.0, 2.0, -0.1), Limits(1.0, 2.0, 0.0, 0.0, 1.1)],
+    "limits", [Limits(5.0, 5.0, 0.0), Limits(-1.0, 5.0, 0.0), Limits(1.0, np.inf, 0.0), Limits(1.0, 2.0, 1.1)]
 )
-def test_limits_that_make_no_sense_are_refused(limits):
+def test_limits_that_make_no_sense_are_refused(limits: Limits) -> None:
     with pytest.raises(BadLimits):
-        widened(0, 1, limits)
+        widened(1.0, limits)
 
 
-def test_nothing_is_read_after_now():
+@pytest.mark.parametrize("age", [-1.0, float("nan")])
+def test_nothing_was_made_after_now(age: float) -> None:
     with pytest.raises(FromTheFuture):
-        widened(2, 1, LIMITS)
+        widened(age, LIMITS)

@@ -110,6 +110,9 @@ BAD_MARKETS = [  # where, what is put there, code, path
     ("assets.LBTC.price", -1, "OutOfRange", "$.market.assets.LBTC.price"),
     ("assets.LBTC.offsets", "ETH", "NotInMarket", "$.market.assets.LBTC.offsets"),
     ("assets.LBTC.haircut.maintenance", 2, "OutOfRange", "$.market.assets.LBTC.haircut.maintenance"),
+    (f"{E0}.surface_age", -1, "OutOfRange", f"{FIRST}.surface_age"),
+    (f"{E0}.curve_age", "old", "NotANumber", f"{FIRST}.curve_age"),
+    ("correlations_age", -1, "OutOfRange", "$.market.correlations_age"),
     ("correlations.BTC/ETH", 1.2, "OutOfRange", '$.market.correlations["BTC/ETH"]'),
     ("correlations.BTC", 0.5, "OutOfRange", "$.market.correlations.BTC"),
     ("correlations.ETH/BTC", 0.5, "Twice", '$.market.correlations["ETH/BTC"]'),
@@ -211,6 +214,20 @@ def test_everything_the_example_says_is_read_and_defaults_are_those_named() -> N
     assert (least.underlyings["BTC"].spot, least.underlyings["BTC"].perp) == (95000.5, None)
     assert (least.underlyings["BTC"].confidence, least.history) == (1.0, None)
     assert read_portfolio({}, least).positions == ()
+
+
+def test_a_surface_too_old_stops_new_risk_in_the_answer(tmp_path: Path) -> None:
+    portfolio, market = given()
+    young = margin("crypto_span", portfolio, market)
+    changed(market, f"{E0}.surface_age", 2 * 86_400)
+    old = margin("crypto_span", portfolio, market)
+    assert (young["new_risk"], old["new_risk"]) == (True, False)
+    assert "BTC 2026-01-30: surface 48.0 h old, 100.0% widened; no new risk" in old["notes"]
+    assert Decimal(old["initial"]["requirement"]) > Decimal(young["initial"]["requirement"])
+    (tmp_path / "portfolio.json").write_text(json.dumps(portfolio))
+    (tmp_path / "market.json").write_text(json.dumps(market))
+    told = CliRunner().invoke(app, command(tmp_path, profile="crypto_span"), env={"COLUMNS": "200"})
+    assert "no new risk" in told.output
 
 
 def test_strings_and_numbers_give_the_same_answer() -> None:

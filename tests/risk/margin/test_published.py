@@ -29,8 +29,8 @@ def simulated(of_t: float) -> float:
 
 LONG_PERP = [  # long one perp at 100,000 dollars: initial and maintenance by hand, and how near
     ("aevo_pm", 20_000, 0.8 * 20_000, 0),
-    # a fall of 40 %, the perp 1 % below; 5 basis points and 2 % x a 2,000th of the depth to close it
-    ("crypto_span", 100_000 - 60_000 * 0.99 + 51, 0.75 * (100_000 - 60_000 * 0.99 + 51), 0),
+    # a fall of 40 %, the perp 1 % below; 5 basis points and 2 % x the root of a 2,000th of the depth to close it
+    ("crypto_span", 40_600 + 50 + 2_000 / sqrt(2_000), 0.75 * (40_600 + 50 + 2_000 / sqrt(2_000)), 2e-6),
     ("delta_netting", 21_000, 15_000, 0),
     # in coin: a fall of m costs m / (1 - m)
     ("deribit_pm_btc", 0.16 / 0.84 + 0.01, 0.8 * (0.16 / 0.84 + 0.01), 1e-8),
