@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from risk.surface.curves import TREASURY, BadCurve, Discounts, discounts
 from schemas.units import UnitError, parse_time
 from services.tables import Fault, TableError
 
@@ -133,6 +134,18 @@ def read_chain(path: Path) -> tuple[Quote, ...]:
     return tuple(Quote(*row) for row in zip(*read.values(), strict=True))
 
 
+def read_yields(path: Path, time: int) -> Discounts:
+    """The discounts of the last day of a file of treasury par yields (date,m1,m3,..., percent) that began by `time`;
+    they are as old as that day. Raises TableError, BadCurve (a file that begins later, too)."""
+    read = _columns(path, {"date": _instant_of_day, **dict.fromkeys(TREASURY, _maybe)})
+    days = [day for day in read["date"] if day <= time]
+    if not days:
+        raise BadCurve(f"{path}: no yields by then")
+    last = read["date"].index(max(days))
+    par = {years: read[name][last] / 100.0 for name, years in TREASURY.items() if read[name][last] is not None}
+    return discounts(par, max(days))
+
+
 def daily(bars: Bars) -> Bars:
     """Bars of whole UTC days, stamped at the day's start. A first or last day that is cut off is left out.
 
@@ -241,6 +254,10 @@ class _BadCell(ValueError):  # noqa: N818 - becomes a TableError with its place
 def _instant(text: str) -> int:
     # chains give expiries to the minute
     return parse_time(f"{text[:16]}:00Z" if len(text) == 17 and text[16] == "Z" else text)
+
+
+def _instant_of_day(text: str) -> int:
+    return parse_time(f"{text}T00:00:00Z")
 
 
 def _text(text: str) -> str:

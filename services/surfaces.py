@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import Annotated, Final
 
 import numpy as np
 import typer
 from matplotlib.figure import Figure
 
+from risk.surface.curves import BadCurve, Discounts, Pair, by_parity, forward, forwards, rate
 from risk.surface.fitting import Quote
 from risk.surface.surface import ArbitrageLeft, Fit, NoExpiries, Surface, calibrated, checked, measured
 from risk.surface.svi import variance
 from risk.volatility import YEAR
 from schemas.units import format_time
 from services.charts import FIRST, SECOND, Drawing, Size, plot
-from services.history import read_chain
+from services.history import read_chain, read_yields
 from services.tables import TableError
 from services.terminal import CONSOLE, Refused, print_json
 
 app = typer.Typer(no_args_is_help=True)
+
+_NONE: Final = (0.0, 0.0)
+"""no bid and no ask"""
 
 
 @app.callback()
@@ -42,28 +47,90 @@ class Fitted:
     """two-sided quotes"""
     out: Fit
     """those out of the money"""
+    spot: float
+    """dollars"""
+    forwards: Mapping[int, float]
+    """dollars by expiry: by put-call parity, and between and past those that it tells along their curve"""
+    by_parity: frozenset[int]
+    """the expiries whose forward parity tells"""
 
 
 def fitted(path: Path) -> list[Fitted]:
     """Each currency of a chain's snapshot. Raises TableError, and what `risk.surface.surface.calibrated` raises."""
     quotes: dict[str, dict[int, list[Quote]]] = {}
     times: dict[str, int] = {}
+    spots: dict[str, list[float]] = {}
+    sides: dict[str, dict[int, dict[float, list[tuple[float, float]]]]] = {}
     for row in read_chain(path):
         # prices are in coin: times the forward they are dollars, undiscounted
         bid, ask = ((side or 0.0) * row.forward for side in (row.bid, row.ask))
         one = Quote(row.instrument, row.call, row.forward, row.strike, bid, ask, row.mark_volatility)
         quotes.setdefault(row.currency, {}).setdefault(row.expiry, []).append(one)
         times[row.currency] = max(times.get(row.currency, 0), row.time)
+        spots.setdefault(row.currency, []).append(row.index_price)
+        both = sides.setdefault(row.currency, {}).setdefault(row.expiry, {}).setdefault(row.strike, [_NONE, _NONE])
+        both[0 if row.call else 1] = (row.bid or 0.0, row.ask or 0.0)
     made = []
     for currency, by_expiry in quotes.items():
-        forwards = {expiry: median(one.forward for one in these) for expiry, these in by_expiry.items()}
-        surface = calibrated(by_expiry, forwards, times[currency], YEAR)
+        venue = {expiry: median(one.forward for one in these) for expiry, these in by_expiry.items()}
+        surface = calibrated(by_expiry, venue, times[currency], YEAR)
         outer = {
             expiry: [one for one in these if one.call == (one.strike >= one.forward)]
             for expiry, these in by_expiry.items()
         }
-        made.append(Fitted(currency, by_expiry, surface, measured(surface, by_expiry), measured(surface, outer)))
+        spot, time = median(spots[currency]), times[currency]
+        ours, told_by = _forwards(spot, sides[currency], venue, time)
+        every, out = measured(surface, by_expiry), measured(surface, outer)
+        made.append(Fitted(currency, by_expiry, surface, every, out, spot, ours, told_by))
     return made
+
+
+def _forwards(
+    spot: float,
+    sides: Mapping[int, Mapping[float, Sequence[tuple[float, float]]]],
+    venue: Mapping[int, float],
+    time: int,
+) -> tuple[dict[int, float], frozenset[int]]:
+    """Forwards by expiry, and those that parity tells; where it tells none, the venue's own."""
+    told = {
+        expiry: by_parity([Pair(strike, *call, *put) for strike, (call, put) in strikes.items()])
+        for expiry, strikes in sides.items()
+    }
+    known = {expiry: one for expiry, one in told.items() if one is not None}
+    if not known:
+        return dict(venue), frozenset()
+    curve = forwards(spot, {(expiry - time) / YEAR: one for expiry, one in known.items()}, time)
+    return {expiry: known.get(expiry, float(forward(curve, (expiry - time) / YEAR))) for expiry in sides}, frozenset(
+        known
+    )
+
+
+def market_of(several: Sequence[Fitted], curve: Discounts | None, settlement: str = "USDC") -> dict[str, object]:
+    """market.json: the spots, and for each expiry with a slice its forward, its rate (0 without a curve) and its SVI,
+    each with its age. The settlement asset is taken at a dollar."""
+    time = max(one.surface.time for one in several)
+    underlyings: dict[str, object] = {}
+    for one in several:
+        age = (time - one.surface.time) / 1e6
+        expiries = []
+        for expiry, slice_ in zip(one.surface.expiries, one.surface.slices, strict=True):
+            oldest = one.surface.time if curve is None else min(curve.time, one.surface.time)
+            expiries.append(
+                {
+                    "expiry": format_time(expiry).replace(".000000Z", "Z"),
+                    "forward": one.forwards[expiry],
+                    "rate": 0.0 if curve is None else float(rate(curve, (expiry - time) / YEAR)),
+                    "svi": asdict(slice_),
+                    "curve_age": (time - oldest) / 1e6,
+                    "surface_age": age,
+                }
+            )
+        underlyings[one.currency] = {"spot": one.spot, "age": age, "expiries": expiries}
+    return {
+        "time": format_time(time).replace(".000000Z", "Z"),
+        "settlement": {"asset": settlement, "price": 1},
+        "underlyings": underlyings,
+    }
 
 
 def told(one: Fitted) -> dict[str, object]:
@@ -72,6 +139,11 @@ def told(one: Fitted) -> dict[str, object]:
         "currency": one.currency,
         "time": format_time(one.surface.time),
         "method": one.surface.method.value,
+        "spot": one.spot,
+        "forwards": {
+            format_time(expiry): {"forward": one.forwards[expiry], "by_parity": expiry in one.by_parity}
+            for expiry in sorted(one.forwards)
+        },
         "breaches": [each._asdict() for each in checked(one.surface, 2.0)],
         "quotes": one.every.quotes,
         "within": one.every.share,
@@ -139,12 +211,21 @@ def _smile(one: Fitted, number: int) -> Drawing:
 def surface_command(
     chain: Annotated[Path, typer.Argument(help="An option chain's snapshot, CSV or gzip", metavar="FILE")],
     out: Annotated[Path | None, typer.Option(help="Write a page of plots here", metavar="PAGE.html")] = None,
+    market: Annotated[
+        Path | None, typer.Option(help="Write the surface as a market.json for novate margin here", metavar="FILE")
+    ] = None,
+    yields: Annotated[
+        Path | None, typer.Option(help="Treasury par yields (date,m1,m3,...), for the market's rates", metavar="FILE")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs")] = False,
 ) -> None:
     """Fit a chain's volatility surface, check it for arbitrage, say which quotes it meets, and draw it."""
     try:
         several = fitted(chain)
-    except (TableError, NoExpiries, ArbitrageLeft) as error:
+        if market is not None:
+            curve = None if yields is None else read_yields(yields, max(one.surface.time for one in several))
+            market.write_text(json.dumps(market_of(several, curve), indent=1) + "\n", encoding="utf-8")
+    except (TableError, NoExpiries, ArbitrageLeft, BadCurve) as error:
         raise Refused(str(error)) from error
     if out is not None:
         out.write_text(page(several, chain.name), encoding="utf-8")
@@ -156,7 +237,8 @@ def surface_command(
             f"{one.currency}: {len(one.surface.slices)} expiries, {one.surface.method.value};"
             f" {one.every.share:.2%} of {one.every.quotes} quotes within bid and ask,"
             f" out of the money {one.out.share:.2%} of {one.out.quotes};"
-            f" {len(checked(one.surface, 2.0))} arbitrages"
+            f" {len(checked(one.surface, 2.0))} arbitrages;"
+            f" forwards by parity: {len(one.by_parity)} of {len(one.forwards)}"
         )
 
 

@@ -1,4 +1,4 @@
-"""A scenario's gain by its greeks, named term by term, beside the full revaluation; and the three named risks."""
+"""A scenario's gain by its greeks, named term by term, beside the full revaluation."""
 
 from __future__ import annotations
 
@@ -47,17 +47,6 @@ class Parts(NamedTuple):
         return self.revaluation - self.expanded
 
 
-class Components(NamedTuple):
-    """The named parts of a requirement, dollars, none below zero."""
-
-    delta_risk: float
-    """the largest loss of the delta term over the scenarios"""
-    vega_risk: float
-    """the largest loss of the vega term (vega x volatility shock) over the scenarios"""
-    stress_loss: float
-    """the largest loss of the full revaluation over the scenarios"""
-
-
 class StepPastExpiry(ValueError):  # noqa: N818 - named for what is found
     """A time step below zero, or past an option's expiry."""
 
@@ -103,15 +92,6 @@ def expansion(
         theta=_sum(count, now.theta, np.full(len(by), step)),
         charm=_sum(count, now.charm, by * step),
         revaluation=linear + float(count @ (after - now.price)),
-    )
-
-
-def components(scenarios: Sequence[Parts]) -> Components:
-    """The named risks over the scenarios of a model: each the largest loss of its own term, or zero."""
-    return Components(
-        delta_risk=max(0.0, *(-one.delta for one in scenarios), 0.0),
-        vega_risk=max(0.0, *(-one.vega for one in scenarios), 0.0),
-        stress_loss=max(0.0, *(-one.revaluation for one in scenarios), 0.0),
     )
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 from risk import black76
-from services.surfaces import app
+from services.margin import margin
+from services.margin_reading import read_market
+from services.surfaces import app, fitted, market_of
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
 
 HEADING = (
     "ts,instrument,ccy,expiry,strike,cp,index_price,fwd_price,fwd_source,mark_price,"
@@ -47,6 +53,47 @@ def test_a_chain_is_fitted_told_and_drawn(tmp_path):
     assert written.count("<svg") == 4 and "http" not in written.replace("http-equiv", "")
     plain = CliRunner().invoke(app, ["surface", str(tmp_path / "chain.csv")])
     assert "100.00% of 64 quotes within bid and ask" in plain.stdout.replace("\n", " ")
+
+
+def test_a_chain_becomes_a_market_that_the_calculator_takes(tmp_path):
+    yields = tmp_path / "yields.csv"
+    heading = "date,m1,m3,m6,y1,y2,y3,y5,y7,y10,y20,y30"
+    yields.write_text(f"{heading}\n2025-12-30,{','.join(['4'] * 11)}\n2026-01-02,{','.join(['9'] * 11)}\n")
+    ask = ["surface", str(chain(tmp_path / "chain.csv")), "--market", str(tmp_path / "market.json")]
+    told = CliRunner().invoke(app, [*ask, "--yields", str(yields), "--json"])
+    assert told.exit_code == 0, told.output
+    (one,) = json.loads(told.stdout)
+    # bids and asks were made of one forward: parity finds it, to what bid and ask leave open
+    assert all(each["by_parity"] and abs(each["forward"] / 95_000 - 1) < 1e-3 for each in one["forwards"].values())
+    market = json.loads((tmp_path / "market.json").read_text())
+    first = market["underlyings"]["BTC"]["expiries"][0]
+    assert first["curve_age"] == 2.0 * 86_400 + 8 * 3_600  # what comes after the chain is not known
+    assert abs(first["rate"] - 0.04) < 1e-4
+    short = {"type": "option", "underlying": "BTC", "expiry": first["expiry"], "strike": 95_000, "right": "C"}
+    answer = margin("crypto_span", {"cash": 10**6, "positions": [{**short, "quantity": -1}]}, market)
+    # at the money 50 % of volatility for a month
+    assert abs(float(answer["legs"][0]["mark"]) / (0.4 * 95_000 * 0.5 * (31 / 365) ** 0.5) - 1) < 0.02
+    assert answer["new_risk"] is False  # the yields are more than a day old
+    late = CliRunner().invoke(app, [*ask, "--yields", str(_later(yields))])
+    assert late.exit_code != 0 and "no yields by then" in str(late.exception)
+
+
+def _later(path):
+    path.write_text(path.read_text().replace("2025-12-30", "2026-01-03"))
+    return path
+
+
+@pytest.mark.data
+def test_parity_meets_a_real_chain_s_forwards(tmp_path):
+    if not DATA.exists():
+        pytest.skip(f"{DATA} is not there")
+    several = fitted(DATA / "chains" / "deribit_chain_20260313T155304.csv.gz")
+    assert [one.currency for one in several] == ["BTC", "ETH"]
+    for one in several:
+        for expiry, quotes in one.quotes.items():
+            assert abs(one.forwards[expiry] / quotes[0].forward - 1) < 5e-3, (one.currency, expiry)
+        assert len(one.by_parity) >= 0.9 * len(one.forwards)
+    read_market(market_of(several, None))
 
 
 def test_a_file_that_is_no_chain_is_refused(tmp_path):

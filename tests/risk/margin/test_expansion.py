@@ -8,7 +8,7 @@ from risk import black76
 from risk.black76 import OutOfDomainError
 from risk.greeks import sensitivities
 from risk.margin.book import Instrument, Kind
-from risk.margin.expansion import Components, StepPastExpiry, components, expansion
+from risk.margin.expansion import StepPastExpiry, expansion
 from risk.margin.valuing import Quoted
 
 CALL = Quoted(Instrument(Kind.OPTION, "BTC", 1, 100_000.0, True), 95_000.0, 96_000.0, 0.1, 0.05, 0.6)
@@ -67,13 +67,3 @@ def test_a_step_past_expiry_and_a_move_to_nothing_are_refused():
 def test_at_expiry_at_the_money_nothing_moves_and_nothing_is_infinite():
     ended = Quoted(Instrument(Kind.OPTION, "BTC", 1, 96_000.0, True), 96_000.0, 96_000.0, 0.0, 0.0, 0.5)
     assert expansion([ended], [1.0], 0.0).expanded == 0.0
-
-
-def test_the_named_risks_are_the_largest_losses_of_their_terms():
-    scenarios = [expansion([CALL, PERP], [-1.0, 0.2], move, shock) for move in (-0.2, 0.2) for shock in (-0.1, 0.1)]
-    got = components(scenarios)
-    assert got.delta_risk == max(-one.delta for one in scenarios) > 0
-    assert got.vega_risk == max(-one.vega for one in scenarios) > 0
-    assert got.stress_loss == max(-one.revaluation for one in scenarios) > 0
-    assert components([]) == Components(0.0, 0.0, 0.0)
-    assert components([expansion([FUTURE], [1.0], 0.1)]) == Components(0.0, 0.0, 0.0)
