@@ -191,8 +191,8 @@ def test_liquidity_grows_with_position_and_legs_and_distance() -> None:
     def cushion(*positions: Position) -> float:
         return charge(PLAIN.assess(book(*positions), plain_market(), as_float), "liquidity")
 
-    # 100,000 x (.0005 + .02 x 100,000 / 200 million)
-    assert cushion(perp(1)) == pytest.approx(100_000 * (0.0005 + 0.02 / 2_000))
+    # 100,000 x (.0005 + .02 x root(100,000 / 200 million))
+    assert cushion(perp(1)) == pytest.approx(100_000 * (0.0005 + 0.02 / math.sqrt(2_000)))
     assert cushion(perp(2_000)) == pytest.approx(2e8 * (0.0005 + 0.02))
     # at the money: .1 % of 100,000, growing to double at 100 million
     assert cushion(option(-1, 100_000.0, call=True)) == pytest.approx(100 * 1.001)
@@ -321,7 +321,8 @@ def test_slow_second_implementation(portfolio: Portfolio) -> None:
     joint, cushion = slow(portfolio, MARKET)
     assert scanned(told) == pytest.approx(joint, rel=1e-9, abs=1e-4)
     assert charge(told, "correlation") == pytest.approx(cushion, rel=1e-9, abs=1e-4)
-    others = sum(charge(told, name) for name in ("calendar spread", "liquidity", "depeg", "haircut"))
+    named = ("calendar spread", "liquidity", "liquidation buffer", "depeg", "haircut")
+    others = sum(charge(told, name) for name in named)
     assert float(told.initial) == pytest.approx(joint + cushion + others, rel=1e-9, abs=1e-4)
 
 
