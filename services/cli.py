@@ -12,7 +12,7 @@ from dataclasses import asdict
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.table import Table
@@ -33,14 +33,15 @@ from schemas.sbe import document
 from schemas.units import format_time, parse_time
 from schemas.wire import EntryHeader, WireError, decode, messages_of
 from services.explain import explained, owner, standing, summary
-from services.figures import figures
 from services.heads import HeadDiffers
 from services.lockstep import JOURNAL, SETTINGS, RunDiffers
 from services.replay import position_at, replayed
-from services.report import Audit, html, summary_table
 from services.run import Inputs, run, venue_of
 from services.tables import read_accounts, read_deposits, read_funding, read_prices, read_trades
 from services.terminal import CONSOLE, ERRORS, Refused, print_json, print_verdict, progress_bar
+
+if TYPE_CHECKING:
+    from services.report import Audit
 
 LATE: Final = {
     "surface": "services.surfaces",
@@ -158,6 +159,10 @@ def run_command(
             )
         entries = ledger.clearing.sequence.n
         ledger.close()
+    # drawing is slow to read in, and no other command draws
+    from services.figures import figures
+    from services.report import Audit, html, summary_table
+
     verdict = _fresh_audit(out, quiet=as_json) if audited else Audit(agreed=False, verdict="not audited")
     told = figures(
         ran.gathered,
@@ -213,6 +218,8 @@ def _inputs(
 
 def _fresh_audit(directory: Path, *, quiet: bool) -> Audit:
     """The audit in another process, as an auditor would run it."""
+    from services.report import Audit
+
     command = [sys.executable, "-m", "services.cli", "audit", str(directory), "--json"]
     with progress_bar("auditing", quiet=quiet) as bar:
         bar.add_task("auditing", total=None)
@@ -271,6 +278,8 @@ def explain_command(
     top = Table("", "dollars", title="margin", title_justify="left")
     for name in ("equity", "maintenance", "buffer", "initial"):
         top.add_row(name, told[name])
+    top.add_row("each position alone", told["isolated_maintenance"])
+    top.add_row("saved of that", told["capital_saved"])
     top.add_row("margin ratio", told["margin_ratio"] or "-")
     top.add_row("breach", "yes" if told["breach"] else "no")
     CONSOLE.print(top)

@@ -120,15 +120,21 @@ def _listed(name: str) -> dict[str, Any]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise Refused(f"{path}: {error.strerror}") from error
+        return _bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise Refused(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
 
 
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}") from error
+
+
 def _batch(requests: Path, *, floats: bool) -> None:
-    lines = _text(requests).splitlines()
+    # lines end at a newline and nowhere else, and a line that is no text is the fault of that line
+    lines = _bytes(requests).removesuffix(b"\n").split(b"\n")
     with progress_bar("margining", quiet=False) as bar:
         task = bar.add_task("margining", total=len(lines))
         for told in batch(lines, floats=floats):

@@ -22,6 +22,12 @@ from services.margin_reading import BadInput, parsed, read_market, read_portfoli
 
 DEFAULT_PROFILE: Final = "crypto_span"
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
+_PLACES: Final = {
+    **dict.fromkeys(("NoHistory", "HistoryTooShort"), "$.market.history"),
+    **dict.fromkeys(("NotInMarket", "NotFinite"), "$.market"),
+    **dict.fromkeys(("NotLinear", "UnitLossTooLarge", "LossTooLargeError"), "$.portfolio"),
+}
+"""where in a request what a model raises has its cause"""
 _KEYS: Final = ("profile", "overrides", "portfolio", "market")
 
 
@@ -61,11 +67,12 @@ def margin_of(calculator: Calculator, portfolio: Portfolio, market: Market, *, f
             told["float"] = asdict(in_float(calculator, portfolio, market))
     except (ValueError, ArithmeticError) as error:
         # what models, prices and exact numbers raise: all name what was wrong
-        raise BadInput(type(error).__name__, str(error), "$") from error
+        name = type(error).__name__
+        raise BadInput(name, str(error), _PLACES.get(name, "$")) from error
     return told
 
 
-def batch(lines: Iterable[str], *, floats: bool = False) -> Iterator[dict[str, Any]]:
+def batch(lines: Iterable[str | bytes], *, floats: bool = False) -> Iterator[dict[str, Any]]:
     """One answer a request, in order: a line is `{"profile", "overrides", "portfolio", "market"}`. What cannot be
     answered is `{"error": {"code", "message", "path"}}`."""
     calculators: dict[tuple[str, str], Calculator] = {}
@@ -120,6 +127,7 @@ def as_json(told: Answer) -> dict[str, Any]:
         "initial": _side(told.initial, figure),
         "maintenance": _side(told.maintenance, figure),
         "buffer": figure(told.buffer),
+        "scan": {"initial": figure(told.initial.scan), "maintenance": figure(told.maintenance.scan)},
         "isolated_requirement": figure(told.isolated_requirement),
         "capital_saved": figure(told.capital_saved),
         "components": {
@@ -171,7 +179,7 @@ def as_json(told: Answer) -> dict[str, Any]:
     }
 
 
-def _answered(line: str, calculators: dict[tuple[str, str], Calculator], *, floats: bool) -> dict[str, Any]:
+def _answered(line: str | bytes, calculators: dict[tuple[str, str], Calculator], *, floats: bool) -> dict[str, Any]:
     request = parsed(line, "$")
     if not isinstance(request, dict):
         raise BadInput("WrongType", "a request is an object", "$")

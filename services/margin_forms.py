@@ -351,6 +351,14 @@ class SideForm(BaseModel):
     ratio: Told | None
 
 
+class ScanForm(BaseModel):
+    """Requirement less add-ons: the worst scenario's loss, times the part of it that the model takes."""
+
+    model_config = CLOSED
+    initial: Told
+    maintenance: Told
+
+
 class ComponentsForm(BaseModel):
     """The named parts."""
 
@@ -460,6 +468,7 @@ class MarginForm(BaseModel):
     initial: SideForm
     maintenance: SideForm
     buffer: Told
+    scan: ScanForm
     isolated_requirement: Told
     capital_saved: Told
     components: ComponentsForm

@@ -31,6 +31,7 @@ from risk.margin.book import (
     Underlying,
 )
 from risk.margin.valuing import Expired, NotInMarket, quoted
+from risk.volatility import YEAR
 from services.margin_forms import (
     AnyOrder,
     AnyPosition,
@@ -50,6 +51,8 @@ from services.margin_forms import (
 
 PORTFOLIO: Final = "$.portfolio"
 MARKET: Final = "$.market"
+MOST_INTEREST: Final = 20.0
+"""rate x years to an expiry, either way: past it discount factors mean nothing"""
 _CODES: Final = {
     "extra_forbidden": "UnknownKey",
     "missing": "Missing",
@@ -220,6 +223,8 @@ def _underlying(form: UnderlyingForm, time: int, path: str) -> Underlying:
             raise BadInput("Twice", "the expiry stands twice", f"{here}.expiry")
         if expiries and one.expiry < max(expiries):
             raise BadInput("Unsorted", "expiries ascend", f"{here}.expiry")
+        if abs(float(one.rate)) * (one.expiry - time) / YEAR > MOST_INTEREST:
+            raise BadInput("OutOfRange", f"at {one.rate} a year money grows past e^{MOST_INTEREST:g}", f"{here}.rate")
         expiries[one.expiry] = _expiry(one, here)
     return Underlying(
         spot=float(form.spot),

@@ -9,7 +9,7 @@ from typing import Final
 from risk.margin.answer import AddOn, Assessment, CollateralAnswer, LegAnswer, ScenarioPnl, buffer_of
 from risk.margin.book import Market, Portfolio
 from risk.margin.components import Named, greeks_of, marked, named_parts
-from risk.margin.exact import ANSWER, Fact, Number, as_float, down, exactly, up
+from risk.margin.exact import ANSWER, Fact, Number, as_float, down, exactly, total, up
 from risk.margin.model import Calculator, Header
 from risk.margin.valuing import quoted
 
@@ -30,6 +30,8 @@ class Side:
     """equity less requirement; negative: in breach"""
     ratio: Fraction | None
     """collateral after haircut over requirement, haircuts in neither; None where nothing is required"""
+    scan: Fraction
+    """requirement less all add-ons: what the worst scenario takes, with the model's factor on it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +94,19 @@ def answer(calculator: Calculator, portfolio: Portfolio, market: Market) -> Answ
         quantum=quantum,
         equity=equity,
         mark_to_market=down(told.mark_to_market, quantum),
-        initial=_side(initial, equity, sum((one.haircut for one in told.collateral), Fraction(0)), quantum),
+        initial=_side(
+            initial,
+            equity,
+            total(one.haircut for one in told.collateral),
+            told.initial - total(one.initial for one in told.add_ons),
+            quantum,
+        ),
         maintenance=_side(
-            maintenance, equity, sum((one.haircut_maintenance for one in told.collateral), Fraction(0)), quantum
+            maintenance,
+            equity,
+            total(one.haircut_maintenance for one in told.collateral),
+            told.maintenance - total(one.maintenance for one in told.add_ons),
+            quantum,
         ),
         buffer=buffer,
         isolated_requirement=alone,
@@ -136,10 +148,10 @@ def quantum_of(market: Market) -> int:
     return COIN if market.settlement in market.underlyings else ANSWER
 
 
-def _side(requirement: Fraction, equity: Fraction, haircut: Number, quantum: int) -> Side:
+def _side(requirement: Fraction, equity: Fraction, haircut: Number, scan: Number, quantum: int) -> Side:
     needed = requirement - Fraction(haircut)
     ratio = down((equity - Fraction(haircut)) / needed, quantum) if needed > 0 else None
-    return Side(requirement, equity - requirement, ratio)
+    return Side(requirement, equity - requirement, ratio, up(scan, quantum))
 
 
 def _scenario(one: ScenarioPnl, quantum: int) -> ScenarioPnl:

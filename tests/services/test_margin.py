@@ -102,6 +102,8 @@ BAD_MARKETS = [  # where, what is put there, code, path
     (f"{E0}.expiry", "2026-01-30T08:00:00.5Z", "NotATime", f"{FIRST}.expiry"),
     (f"{E0}.forward", -1, "OutOfRange", f"{FIRST}.forward"),
     (f"{E0}.volatilities", SMILE, "Both", f"{FIRST}.volatilities"),
+    (f"{E0}.rate", 1_000_000, "OutOfRange", f"{FIRST}.rate"),
+    (f"{E0}.rate", -1_000_000, "OutOfRange", f"{FIRST}.rate"),
     (f"{E0}.svi.sigma", 0, "OutOfRange", f"{FIRST}.svi.sigma"),
     (f"{E0}.svi.rho", -1.5, "OutOfRange", f"{FIRST}.svi.rho"),
     (f"{E0}.svi.a", -0.5, "OutOfRange", f"{FIRST}.svi.a"),
@@ -303,6 +305,19 @@ def test_a_bad_profile_or_override_is_named(profile: str, overrides: Any, code: 
     assert (told.value.code, told.value.path) == (code, path)
 
 
+CANNOT = [  # a profile that cannot answer the example, the code, the place of what it lacks or cannot take
+    ("historical_var99", "NoHistory", "$.market.history"),
+    ("vega_levels", "NotLinear", "$.portfolio"),
+]
+
+
+@pytest.mark.parametrize(("profile", "code", "path"), CANNOT)
+def test_what_a_model_cannot_answer_has_a_place(profile: str, code: str, path: str) -> None:
+    with pytest.raises(BadInput) as told:
+        margin(profile, *given())
+    assert (told.value.code, told.value.path) == (code, path)
+
+
 def test_overrides_replace_scenario_lists() -> None:
     base = margin(PROFILE, *given())
     told = margin(PROFILE, *given(), 'scenarios = [{ spot = "1", volatility = "none" }]')
@@ -407,11 +422,17 @@ def test_the_command_names_what_is_wrong(folder: Path) -> None:
 def test_the_command_answers_a_batch(folder: Path) -> None:
     portfolio, market = given()
     line = json.dumps({"profile": PROFILE, "portfolio": portfolio, "market": market})
-    (folder / "requests.jsonl").write_text(f"{line}\nnonsense\n{line}\n")
+    # JSON may hold what some call the end of a line; and what is no text is one line's fault
+    odd = json.dumps(
+        {"profile": PROFILE, "portfolio": {**portfolio, "account": "a\u2028b"}, "market": market}, ensure_ascii=False
+    )
+    lines = [line, "nonsense", odd, line]
+    (folder / "requests.jsonl").write_bytes("\n".join(lines).encode() + b"\n\xff\n")
     told = CliRunner().invoke(app, ["margin", "--batch", str(folder / "requests.jsonl")])
     answers = [json.loads(one) for one in told.stdout.splitlines()]
-    assert answers[0] == answers[2] == margin(PROFILE, portfolio, market)
-    assert answers[1]["error"]["code"] == "NotJson"
+    assert answers[0] == answers[2] == answers[3] == margin(PROFILE, portfolio, market)
+    assert [one["error"]["code"] for one in (answers[1], answers[4])] == ["NotJson", "NotJson"]
+    assert len(answers) == 5
 
 
 def test_a_profile_of_ones_own_is_a_file(folder: Path) -> None:

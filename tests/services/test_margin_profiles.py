@@ -140,6 +140,10 @@ def test_every_figure_of_an_answer_adds_up(name: str) -> None:
     alone = up(isolated(profile(name), portfolio, market), told.quantum)
     assert told.isolated_requirement == alone == told.capital_saved + told.initial.requirement
     assert told.components.delta_risk > 0.0
+    # from the answer alone: requirement = what the scenarios take + add-ons, to the roundings
+    for side in ("initial", "maintenance"):
+        asked, named = getattr(told, side), sum((getattr(one, side) for one in told.add_ons), Fraction(0))
+        assert abs(asked.requirement - asked.scan - named) <= Fraction(len(told.add_ons) + 2, told.quantum)
     assert name in LINEAR_ONLY or told.components.vega_risk >= 0.0
     for one in told.scenarios:
         if one.groups:
