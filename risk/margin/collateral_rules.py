@@ -97,8 +97,10 @@ def backing(
     """Collateral at its whole value with what of it does not count; `quotes` are the positions'. Raises NotInMarket,
     risk.liquidity.Unusable."""
     answers, notes = [], []
-    lean = leans(portfolio, quotes)
-    for one in held(portfolio, market, static, fact):
+    assets = held(portfolio, market, static, fact)
+    # deltas cost time, and only what no scenario moves is judged by them
+    lean = leans(portfolio, quotes) if any(one.offsets is None for one in assets) else {}
+    for one in assets:
         quote = market.assets[one.asset]
         why = refusal(one.asset, quote, portfolio.owner, market, lean, terms)
         if why is not None:
