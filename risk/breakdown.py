@@ -105,7 +105,7 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """An account's margin. Equity, maintenance, buffer and initial are micro-dollars."""
+    """An account's margin. Equity, maintenance, buffer, initial and isolated are micro-dollars."""
 
     account: int
     profile: int
@@ -120,6 +120,8 @@ class Breakdown:
     maintenance: int
     buffer: int
     initial: int
+    isolated: int
+    """maintenance margins of each position, and of each coin that is scanned, every one of them alone, added up"""
     worst: int
     status: Reason
 
@@ -381,6 +383,14 @@ class _Portfolio:
     def _minimum(self, held: dict[int, int]) -> int:
         return _minimum(self.market, self.profiles, self.profile, self.netting, held)
 
+    def isolated(self) -> int:
+        """Micro-dollars: what each leg would need if it were all there is."""
+        alone = 0
+        for leg in self.legs:
+            short = self._minimum({leg.instrument: leg.quantity}) if leg.asset is None else 0
+            alone += ceil(Fraction(max(0, short, *leg.losses), FINE))
+        return alone
+
     def after(self, fills: Collection[int]) -> Requirement:
         """The requirement when exactly these orders (by place) have been filled."""
         filled = [order for place, order in enumerate(self.orders) if place in fills]
@@ -454,7 +464,7 @@ def breakdown(account: int, holdings: Holdings, market: Market, profiles: Profil
     required, bound = portfolio.after(()), portfolio.at_most()
     equity = sum(part.counted for part in portfolio.assets) - fees
     equity += sum(part.counted + part.funding for part in portfolio.positions)
-    maintenance = ceil(Fraction(required.total, FINE))
+    maintenance, isolated = ceil(Fraction(required.total, FINE)), portfolio.isolated()
     buffer = ceil(_share(maintenance, int(profiles.buffer[profile])))
     initial = max(ceil(_share(ceil(Fraction(bound.total, FINE)), int(profiles.initial[profile]))), maintenance + buffer)
     top = max((group.scan for group in groups), default=0)
@@ -468,6 +478,7 @@ def breakdown(account: int, holdings: Holdings, market: Market, profiles: Profil
     if not portfolio.fits or size >= 2**61 or alone >= MAX_EXPOSURE:
         equity = min(equity, 0) if portfolio.fits and size < 2**61 else 0
         maintenance, buffer, initial, worst, status = unpayable, 0, unpayable, 0, Reason.RISK_BOUND_EXCEEDED
+        isolated = unpayable
     return Breakdown(
         account=account,
         profile=profile,
@@ -482,6 +493,7 @@ def breakdown(account: int, holdings: Holdings, market: Market, profiles: Profil
         maintenance=maintenance,
         buffer=buffer,
         initial=initial,
+        isolated=isolated,
         worst=worst,
         status=status,
     )

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ledger.margining import Margin, margin_with_orders, margins_of
 from ledger.orders import order_refusal, raises_risk
-from ledger.state import Order, State
+from ledger.state import Order, State, holdings
+from risk.breakdown import breakdown
 from schemas.kinds import Kind as Instruments
 from schemas.kinds import Reason, Rung
 from schemas.units import format_time
@@ -126,6 +127,7 @@ def _preview(state: State, account: int, proposed: tuple[Proposed, ...]) -> dict
         "rung": Rung(int(state.accounts.rung[account])).name.lower(),
         "resting_orders": len(resting),
         "before": _figures(before),
+        **_saved(state, account),
     }
     for place, one in enumerate(proposed):
         reason = order_refusal(state, account, one.instrument, one.quantity, one.price) or _unpriced(
@@ -144,6 +146,15 @@ def _preview(state: State, account: int, proposed: tuple[Proposed, ...]) -> dict
         return told | _refused(SHORT, what, None)
     what = "within margin" if after.equity >= after.initial else "below the margin, and these orders need no more of it"
     return told | {"accepted": True, "reason": None, "message": what, "order": None}
+
+
+def _saved(state: State, account: int) -> dict[str, Any]:
+    """What the positions held would need each alone, and what holding them together saves of it."""
+    told = breakdown(account, holdings(state), state.market, state.profiles)
+    return {
+        "isolated_maintenance": micro(told.isolated),
+        "capital_saved": micro(told.isolated - told.maintenance),
+    }
 
 
 def _unpriced(state: State, account: int, one: Proposed) -> Reason:

@@ -119,6 +119,8 @@ def taken_apart(state: State, account: int) -> dict[str, Any]:
         "maintenance": micro(told.maintenance),
         "buffer": micro(told.buffer),
         "initial": micro(told.initial),
+        "isolated_maintenance": micro(told.isolated),
+        "capital_saved": micro(told.isolated - told.maintenance),
         "margin_ratio": f"{told.equity / limit:.4f}" if limit > 0 else None,
         "breach": told.equity < limit,
         "status_of_figures": told.status.name.lower(),

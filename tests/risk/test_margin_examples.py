@@ -80,10 +80,13 @@ def profile_named(name: str) -> Profile:
     return parse_profile((Path(risk.__file__).parent / "profiles" / f"{name}.toml").read_text("ascii"))
 
 
-def explained(account: Account, rules: Rules, instruments: list[Instrument] | None = None) -> Breakdown:
+def explained(
+    account: Account, rules: Rules, instruments: list[Instrument] | None = None, assets: list[Asset] | None = None
+) -> Breakdown:
     """The breakdown, once it is seen to say what the kernel says."""
-    market = market_of(instruments or listed_market())
-    parts = breakdown(0, holdings_of([account]), market, profiles_of([rules]))
+    listed = instruments or listed_market()
+    market = market_of(listed) if assets is None else market_of(listed, assets)
+    parts = breakdown(0, holdings_of([account], 1 if assets is None else len(assets)), market, profiles_of([rules]))
     for name, value in margin_of(account, market, rules).items():
         assert value == int(getattr(parts, name))
     return parts
@@ -196,6 +199,8 @@ def test_span_by_hand() -> None:
     # maintenance: 15,000 + 8,000 + 1,000 - 7,000 = 17,000; buffer 10 %; initial 1.2 x
     assert (parts.maintenance, parts.buffer) == (17_000 * DOLLAR, 1_700 * DOLLAR)
     assert parts.initial == 20_400 * DOLLAR
+    # each alone: 2 x 15,000, 15,000 and 8,000
+    assert parts.isolated == 53_000 * DOLLAR
 
 
 def test_delta_netting_by_hand() -> None:
@@ -212,7 +217,7 @@ def test_isolated_by_hand() -> None:
     parts = explained(account, rules_of(profile_named("isolated")))
     assert parts.equity == 29_000 * DOLLAR
     # 15,000 + 5 x 4,000 x 20 % = 4,000; initial 1.5 x 19,000
-    assert parts.maintenance == 19_000 * DOLLAR
+    assert parts.maintenance == parts.isolated == 19_000 * DOLLAR
     assert parts.initial == 28_500 * DOLLAR
 
 
@@ -251,7 +256,7 @@ def test_short_options_that_cannot_lose_still_need_their_minimum() -> None:
     option = Instrument(kind=Kind.OPTION, style=Style.PREMIUM, mark=1, notional=250 * DOLLAR)
     rules = Rules([[0, 0], [0, 0]], short_option=[100])
     parts = explained(Account([Position(0, -4), Position(1, 2)], [0]), rules, [option, option])
-    assert parts.maintenance == 10 * DOLLAR
+    assert parts.maintenance == parts.isolated == 10 * DOLLAR
 
 
 def test_sales_of_held_options_open_shorts_only_past_what_is_held() -> None:
@@ -282,6 +287,8 @@ def test_coin_collateral_hedges_a_short_and_is_cut_by_its_haircut() -> None:
     account = Account([Position(0, -2, -200_000 * DOLLAR)], [0, 2 * 10**8])
     out = margin_of(account, market_of([perp, coin], assets), rules)
     assert (out["equity"], out["maintenance"], out["worst"]) == (190_000 * DOLLAR, 1_500 * DOLLAR, 1)
+    # alone the perps need 2 x 15,000 and the coins 1.9 x 15,000
+    assert explained(account, rules, [perp, coin], assets).isolated == 58_500 * DOLLAR
     # a debt in coins counts in full: -2 coins are 200,000 dollars and 2 x 15,000 of scan
     debt = margin_of(Account((), [300_000 * DOLLAR, -2 * 10**8]), market_of([perp, coin], assets), rules)
     assert (debt["equity"], debt["maintenance"]) == (100_000 * DOLLAR, 30_000 * DOLLAR)

@@ -165,6 +165,24 @@ def test_a_standing_tells_books_orders_and_margin() -> None:
     assert one.balance(A, USD) == 200_000 * MICRO
 
 
+def test_what_netting_saves_is_told_and_previewed() -> None:
+    one = world()
+    one.trade(A, B, PERP_BTC, 10, 800_000)
+    outright = asked(one)
+    assert (outright["isolated_maintenance"], outright["capital_saved"]) == (
+        outright["before"]["maintenance"],
+        "0.000000",
+    )
+    one.trade(B, A, FUT_BTC, 10, 800_000)
+    for told in (asked(one), answer(one.owner(A), Question(kind=Kind.EXPLAIN, account=A))):
+        maintenance = told["maintenance"] if "maintenance" in told else told["before"]["maintenance"]
+        alone, saved = float(told["isolated_maintenance"]), float(told["capital_saved"])
+        # a perp against a future: each needs as much as the perp did, and together next to nothing
+        assert alone == pytest.approx(2 * float(outright["isolated_maintenance"]), rel=0.05)
+        assert saved == pytest.approx(alone - float(maintenance))
+        assert saved > 0.8 * alone
+
+
 @pytest.mark.parametrize("kind", list(Kind))
 def test_whose_accounts(kind: Kind) -> None:
     one = World(shards=2)
