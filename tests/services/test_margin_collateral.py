@@ -64,7 +64,7 @@ def test_every_field_is_read() -> None:
 
 
 def test_the_answer_rests_on_them() -> None:
-    """The owner's token counts nothing, the stable coin .96 of its price; the pool's coins are worth 2 root(9.6 x 10^13) /
+    """The owner's token counts nothing, the stable coin .96 of its price; the pool: 2 root(9.6 x 10^13) /
     1,000 = 19,595.92, 2.0204 % less than quoted: 203 points. BTC's price is an hour old and widens by 10 %."""
     told = margin(
         "crypto_span", PORTFOLIO, MARKET, overrides={"haircuts": {"default": {"maintenance": 0, "initial_extra": 0}}}
