@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ledger.margining import margins_of
+from ledger.oracle import withdrawal_refusal
 from ledger.outbox import Outbox, can_take, post
 from ledger.state import State, Withdrawal
 from schemas import events as e
@@ -83,6 +84,8 @@ def _withdrawal_refusal(state: State, account: int, asked: Withdrawal) -> Reason
         return Reason.WITHDRAWAL_UNCOVERED
     if state.accounts.rung[account] != Rung.HEALTHY:
         return Reason.WITHDRAWAL_BELOW_MARGIN
+    if reason := withdrawal_refusal(state, account, asked.asset):
+        return reason
     if not can_take(state, TRANSIT, asked.asset, asked.amount):
         return Reason.BALANCE_LIMIT
     # Tried on the books and taken back at once: nothing else computes what margin would be.

@@ -1,4 +1,4 @@
-"""What every shard knows alike: oracle values, parameters, margin profiles, and markets on their way to a mark."""
+"""What every shard knows alike: parameters, margin profiles, and markets on their way to a mark."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Final
 
 import numpy as np
 
+from ledger.oracle import guard_due, judge_market, own_haircut
 from ledger.outbox import Outbox
 from ledger.schedule import schedule
 from ledger.state import State
-from risk.oracle import Bounds, Good, Tick, guard
 from risk.profile import MAX_TEXT, Netting, parse_profile
 from risk.strict import ProfileError
 from risk.tables import Profiles
 from risk.vectors import on_cache_line
 from schemas import events as e
-from schemas.defaults import RANGES
+from schemas.defaults import OF_AN_ASSET, OF_AN_UNDERLYING, RANGES
 from schemas.events import EVENTS, LINKED
 from schemas.kinds import Kind, Parameter, Reason
 from schemas.limits import (
@@ -24,84 +24,12 @@ from schemas.limits import (
     MAX_PRICE,
     MAX_PROFILES,
     MAX_TIME,
-    MICRO,
     UNDERLYING_UNITS,
 )
-from schemas.outcomes import OracleAccepted, ParameterApplied
+from schemas.outcomes import ParameterApplied
 from schemas.wire import Rows, Run
 
 MARKET_ROWS: Final = frozenset({e.InstrumentMark, e.AssetMark, e.UnderlyingMark, e.RiskArray})
-_MAX_VOLATILITY: Final = 100 * MICRO
-
-
-# --- oracle -----------------------------------------------------------------------------------------------------------
-
-
-def oracle_price(state: State, event: e.OraclePrice, out: Outbox) -> Reason:
-    """Take a source's price if the guard lets it pass; else the last good one stays until its age limit."""
-    listed = state.facts.underlyings.get(event.underlying)
-    if listed is None:
-        return Reason.UNKNOWN_UNDERLYING
-    last = state.facts.oracle.get(event.underlying)
-    if not 0 <= event.time <= MAX_TIME:
-        return Reason.TIME_OUT_OF_RANGE
-    # Lateness is judged source by source, deviation against the underlying's last good price of any source.
-    if event.time <= state.facts.sources.get((event.underlying, event.source), -1):
-        return Reason.ORACLE_LATE
-    good = Good(last[0], min(last[1], event.time - 1)) if last is not None else None
-    bounds = Bounds(
-        listed.lowest,
-        listed.highest,
-        state.parameter(Parameter.ORACLE_MAX_DEVIATION),
-        state.parameter(Parameter.ORACLE_MAX_AGE),
-    )
-    reason = guard(good, Tick(event.price, event.bid, event.ask, event.time), bounds, state.time)
-    if reason != Reason.NONE:
-        return reason
-    state.facts.sources[(event.underlying, event.source)] = event.time
-    if last is not None and event.time < last[1]:
-        return Reason.NONE  # its source is heard, but another one's price is newer
-    state.facts.oracle[event.underlying] = (event.price, event.time)
-    if state.shard == 0:
-        out.emit(OracleAccepted(index=out.index, underlying=event.underlying, round=event.round, price=event.price))
-    return Reason.NONE
-
-
-def oracle_volatility(state: State, event: e.OracleVolatility, out: Outbox) -> Reason:
-    """Take a point of an implied volatility surface."""
-    if event.underlying not in state.facts.underlyings:
-        return Reason.UNKNOWN_UNDERLYING
-    if not 0 < event.volatility <= _MAX_VOLATILITY or not 0 < event.strike <= MAX_ASSET_PRICE:
-        return Reason.ORACLE_OUT_OF_BOUNDS
-    if event.expiry <= state.time or event.expiry not in state.facts.buckets.get(event.underlying, []):
-        return Reason.ORACLE_LATE
-    state.facts.volatilities.setdefault((event.underlying, event.expiry), {})[event.strike] = event.volatility
-    return Reason.NONE
-
-
-def oracle_forward(state: State, event: e.OracleForward, out: Outbox) -> Reason:
-    """Take a forward; expiry 0 is the perp's."""
-    listed = state.facts.underlyings.get(event.underlying)
-    if listed is None:
-        return Reason.UNKNOWN_UNDERLYING
-    if not listed.lowest <= event.price <= listed.highest:
-        return Reason.ORACLE_OUT_OF_BOUNDS
-    if event.expiry and (
-        event.expiry <= state.time or event.expiry not in state.facts.buckets.get(event.underlying, [])
-    ):
-        return Reason.ORACLE_LATE
-    state.facts.forwards[(event.underlying, event.expiry)] = event.price
-    return Reason.NONE
-
-
-def oracle_asset_price(state: State, event: e.OracleAssetPrice, out: Outbox) -> Reason:
-    """Take an asset's price; the dollar's is fixed."""
-    if event.asset not in state.facts.assets or event.asset == 0:
-        return Reason.UNKNOWN_ASSET
-    if not 0 < event.price <= MAX_ASSET_PRICE:
-        return Reason.ORACLE_OUT_OF_BOUNDS
-    state.facts.asset_prices[event.asset] = event.price
-    return Reason.NONE
 
 
 # --- parameters and profiles ------------------------------------------------------------------------------------------
@@ -112,9 +40,13 @@ def parameter_changed(state: State, event: e.ParameterChanged, out: Outbox) -> R
     low, high = RANGES[event.parameter]
     if not low <= event.value <= high:
         return Reason.PARAMETER_OUT_OF_RANGE
-    if event.parameter == Parameter.HAIRCUT and (event.scope not in state.facts.assets or event.scope == 0):
-        return Reason.UNKNOWN_ASSET
-    if event.parameter != Parameter.HAIRCUT and event.scope != 0:
+    if event.parameter in OF_AN_ASSET:
+        if event.scope not in state.facts.assets or event.scope == 0:
+            return Reason.UNKNOWN_ASSET
+    elif event.parameter in OF_AN_UNDERLYING:
+        if event.scope not in state.facts.underlyings:
+            return Reason.UNKNOWN_UNDERLYING
+    elif event.scope != 0:
         return Reason.UNKNOWN_PARAMETER
     if not 0 <= event.effective <= MAX_TIME:
         return Reason.TIME_OUT_OF_RANGE
@@ -128,8 +60,9 @@ def parameter_due(state: State, event: e.ParameterChanged, out: Outbox) -> None:
     """A parameter's new value takes effect."""
     before = state.parameter(event.parameter, event.scope)
     if event.parameter == Parameter.HAIRCUT:
-        before = int(state.market.haircut[event.scope])
-        state.market.haircut[event.scope] = event.value
+        before = own_haircut(state, event.scope)
+        state.market.haircut[event.scope] = event.value  # until `judge_market` adds what age and peg cost
+    guard_due(state, event.parameter, event.value)
     state.facts.parameters[(int(event.parameter), event.scope)] = event.value
     if state.shard == 0:
         out.emit(
@@ -337,11 +270,7 @@ def activate(state: State, market: int) -> None:
     if arrays:
         # One instrument's array may have come in several runs: how they were cut must not show.
         _take_arrays(p, arrays[0] if len(arrays) == 1 else np.concatenate(arrays))
-    now, limit = state.time, state.parameter(Parameter.ORACLE_MAX_AGE)
-    stale = {u for u, (_, at) in facts.oracle.items() if at + limit < now}
-    for number, listed in facts.instruments.items():
-        if listed.underlying in stale and m.marked[number]:
-            m.marked[number] = 2
+    judge_market(state)
     for older in [number for number in facts.closed if number <= market]:
         del facts.closed[older]
     for older in [number for number in facts.staged if number <= market]:

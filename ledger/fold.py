@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ledger import cash, facts, liquidations, marks, orders, registry, settlement
+from ledger import cash, facts, liquidations, marks, oracle, orders, registry, settlement
 from ledger.conservation import check_entry
 from ledger.margining import margin_touched
 from ledger.outbox import Outbox
@@ -43,10 +43,10 @@ HANDLERS: Final[dict[type[Any], Callable[[State, Any, Outbox], Reason]]] = {
     e.FeeCharged: settlement.fee_charged,
     e.FundingRate: settlement.funding_rate,
     e.SettlementPrice: settlement.settlement_price,
-    e.OraclePrice: facts.oracle_price,
-    e.OracleVolatility: facts.oracle_volatility,
-    e.OracleForward: facts.oracle_forward,
-    e.OracleAssetPrice: facts.oracle_asset_price,
+    e.OraclePrice: oracle.oracle_price,
+    e.OracleVolatility: oracle.oracle_volatility,
+    e.OracleForward: oracle.oracle_forward,
+    e.OracleAssetPrice: oracle.oracle_asset_price,
     e.ParameterChanged: facts.parameter_changed,
     e.ProfileText: facts.profile_text,
     e.ProfilePublished: facts.profile_published,

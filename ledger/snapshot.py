@@ -143,8 +143,13 @@ def _merged(markets: dict[int, list[Run]]) -> list[list[Any]]:
 
 
 def facts_told(f: Facts) -> dict[str, Any]:
-    """The facts in their canonical form, for JSON."""
-    return {
+    """The facts in their canonical form, for JSON. What only a guard needs is there only while it is switched on."""
+    guarded: dict[str, Any] = {
+        "feeds": [[*k, *v] for k, v in sorted(f.feeds.items())],
+        "uncertainty": [[k, v] for k, v in sorted(f.uncertainty.items())],
+        "heard": [[*k, v] for k, v in sorted(f.heard.items())],
+    }
+    return {name: told for name, told in guarded.items() if told} | {
         "assets": [_row(x) for _, x in sorted(f.assets.items())],
         "underlyings": [_row(x) for _, x in sorted(f.underlyings.items())],
         "instruments": [_row(x) for _, x in sorted(f.instruments.items())],
@@ -198,6 +203,9 @@ def _restored_facts(t: dict[str, Any]) -> Facts:
         scheduled=[(a, b, bytes.fromhex(c)) for a, b, c in t["scheduled"]],
         oracle={k: (a, b) for k, a, b in t["oracle"]},
         sources={(a, b): v for a, b, v in t["sources"]},
+        feeds={(a, b): (p, bid, ask, at) for a, b, p, bid, ask, at in t.get("feeds", [])},
+        uncertainty=dict(t.get("uncertainty", [])),
+        heard={(a, b, c): v for a, b, c, v in t.get("heard", [])},
         weights={(a, b): v for a, b, v in t["weights"]},
         forwards={(a, b): v for a, b, v in t["forwards"]},
         volatilities={(a, b): dict(v) for a, b, v in t["volatilities"]},

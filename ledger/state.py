@@ -141,6 +141,12 @@ class Facts:
     """underlying -> last good (price, time)"""
     sources: dict[tuple[int, int], int] = field(default_factory=dict)
     """(underlying, source) -> time of its last good price"""
+    feeds: dict[tuple[int, int], tuple[int, int, int, int]] = field(default_factory=dict)
+    """(underlying, source) -> its last (price, bid, ask, time), where several feeds must agree"""
+    uncertainty: dict[int, int] = field(default_factory=dict)
+    """underlying -> micro-dollars around its last good price, where several feeds agreed on it"""
+    heard: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    """(ledger.oracle.Told, underlying or asset, expiry) -> time of what was last told, where its age counts"""
     weights: dict[tuple[int, int], int] = field(default_factory=dict)
     """(underlying, source) -> weight in the index"""
     forwards: dict[tuple[int, int], int] = field(default_factory=dict)

@@ -22,6 +22,18 @@ DEFAULTS: Final[Mapping[Parameter, int]] = MappingProxyType(
         Parameter.AUCTION_START: 50,
         Parameter.AUCTION_FLOOR: 500,
         Parameter.FOLD_VERSION: 1,
+        Parameter.ORACLE_MIN_FEEDS: 0,
+        Parameter.ORACLE_FEED_DEVIATION: 500,
+        Parameter.ORACLE_MAX_UNCERTAINTY: 0,
+        Parameter.ORACLE_FORWARD_AGE: 0,
+        Parameter.ORACLE_FORWARD_DEVIATION: 0,
+        Parameter.ORACLE_VOLATILITY_AGE: 0,
+        Parameter.ORACLE_VOLATILITY_DEVIATION: 0,
+        Parameter.ORACLE_ASSET_AGE: 0,
+        Parameter.ORACLE_ASSET_DEVIATION: 0,
+        Parameter.ORACLE_WIDENING: 0,
+        Parameter.PEG_BOUND: 0,
+        Parameter.DEPEG_HAIRCUT: 5_000,
     }
 )
 
@@ -38,6 +50,25 @@ RANGES: Final[Mapping[Parameter, tuple[int, int]]] = MappingProxyType(
         Parameter.AUCTION_START: (0, 10_000),
         Parameter.AUCTION_FLOOR: (0, 10_000),
         Parameter.FOLD_VERSION: (1, 1),
+        Parameter.ORACLE_MIN_FEEDS: (0, 16),
+        Parameter.ORACLE_FEED_DEVIATION: (1, 10_000),
+        Parameter.ORACLE_MAX_UNCERTAINTY: (0, 10_000),
+        Parameter.ORACLE_FORWARD_AGE: (0, 30 * 24 * HOUR),
+        Parameter.ORACLE_FORWARD_DEVIATION: (0, 1_000_000),
+        Parameter.ORACLE_VOLATILITY_AGE: (0, 30 * 24 * HOUR),
+        Parameter.ORACLE_VOLATILITY_DEVIATION: (0, 1_000_000),
+        Parameter.ORACLE_ASSET_AGE: (0, 30 * 24 * HOUR),
+        Parameter.ORACLE_ASSET_DEVIATION: (0, 1_000_000),
+        Parameter.ORACLE_WIDENING: (0, 100_000),
+        Parameter.PEG_BOUND: (0, 10_000),
+        Parameter.DEPEG_HAIRCUT: (0, 10_000),
     }
 )
 """Smallest and largest value of each parameter."""
+
+OF_AN_ASSET: Final = frozenset({Parameter.HAIRCUT, Parameter.PEG_BOUND, Parameter.DEPEG_HAIRCUT})
+"""Parameters whose scope is an asset, never the dollar."""
+OF_AN_UNDERLYING: Final = frozenset(
+    {Parameter.ORACLE_MIN_FEEDS, Parameter.ORACLE_FEED_DEVIATION, Parameter.ORACLE_MAX_UNCERTAINTY}
+)
+"""Parameters whose scope is an underlying; all others have scope 0."""

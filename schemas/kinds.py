@@ -150,6 +150,30 @@ class Parameter(IntEnum):
     """largest discount of an auction, basis points of its mark"""
     FOLD_VERSION = 10
     """which version of the fold applies"""
+    ORACLE_MIN_FEEDS = 11
+    """scope underlying: feeds that must agree on its price; 0: any one source's tick is the price"""
+    ORACLE_FEED_DEVIATION = 12
+    """scope underlying: a feed further than this from the median of the others does not count, basis points"""
+    ORACLE_MAX_UNCERTAINTY = 13
+    """scope underlying: a feed's tick with half of `ask - bid` above this is refused, basis points; 0: off"""
+    ORACLE_FORWARD_AGE = 14
+    """what needs a forward older than this opens no risk, microseconds; 0: off"""
+    ORACLE_FORWARD_DEVIATION = 15
+    """a forward further than this from its underlying's price is refused, basis points; 0: off"""
+    ORACLE_VOLATILITY_AGE = 16
+    """options whose expiry's surface is older than this open no risk, microseconds; 0: off"""
+    ORACLE_VOLATILITY_DEVIATION = 17
+    """a volatility further than this from its point's last one is refused, basis points; 0: off"""
+    ORACLE_ASSET_AGE = 18
+    """what needs an asset's price older than this opens no risk, and no withdrawal rests on it, microseconds; 0: off"""
+    ORACLE_ASSET_DEVIATION = 19
+    """an asset's price further than this from its underlying's, else its last one, is refused, basis points; 0: off"""
+    ORACLE_WIDENING = 20
+    """by how much scan ranges and haircuts have grown when what they rest on reaches its age limit, basis points"""
+    PEG_BOUND = 21
+    """scope asset: worth a dollar, and depegged where below that by more than this, basis points; 0: no peg"""
+    DEPEG_HAIRCUT = 22
+    """scope asset: least haircut while depegged, basis points"""
 
 
 class ClosingReason(IntEnum):
@@ -217,11 +241,16 @@ class Reason(IntEnum):
     WITHDRAWAL_BELOW_MARGIN = 72
     WITHDRAWAL_UNCOVERED = 73
     WITHDRAWAL_PENDING = 74
+    WITHDRAWAL_PRICE_STALE = 75
+    WITHDRAWAL_DEPEGGED = 76
     ORACLE_LATE = 80
     ORACLE_STALE = 81
     ORACLE_CROSSED = 82
     ORACLE_OUTLYING = 83
     ORACLE_OUT_OF_BOUNDS = 84
+    ORACLE_UNKNOWN_FEED = 85
+    ORACLE_UNCERTAIN = 86
+    ORACLE_FEW_FEEDS = 87
     MARK_NOT_LATER = 90
     MARK_NOT_NEXT = 91
     UNKNOWN_MARKET = 92

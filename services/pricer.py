@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ledger.oracle import forward_age, volatility_age
 from ledger.state import Life, State
 from risk.arrays import Ranges, delta_rows, risk_arrays
+from risk.feeds import aged
 from risk.market_facts import ProfileArrays, market_facts
 from risk.pricing import (
     Asset,
@@ -21,10 +25,11 @@ from risk.pricing import (
     price,
 )
 from risk.profile import Profile, parse_profile
+from risk.scenarios import Scenario
 from risk.volatility import Point
 from schemas.defaults import HOUR
 from schemas.events import EVENTS, InstrumentListed, ProfilePublished
-from schemas.kinds import Kind
+from schemas.kinds import Kind, Parameter
 from schemas.limits import BASIS_POINTS, MICRO
 from schemas.wire import Run, message_of
 
@@ -89,9 +94,10 @@ def market(state: State, number: int, time: int) -> tuple[Run, ...]:
     priced = _priced(instruments, curves, assets, time)
     symbols = {number: listed.symbol for number, listed in facts.underlyings.items()}
     arrays = []
+    wider = {underlying: doubts(state, underlying, time) for underlying in symbols}
     for profile_number, profile in sorted(profiles_at(state, time).items()):
-        ranges = {u: _ranges(profile, symbol) for u, symbol in symbols.items()}
         scenarios = profile.scenarios()
+        ranges = {u: _ranges(profile, symbol, wider[u], scenarios) for u, symbol in symbols.items()}
         if profile.linear:
             losses = delta_rows(priced, scenarios, ranges)
         else:
@@ -112,6 +118,50 @@ def _priced(
             instruments = [one for one in instruments if one.symbol != error.symbol]
 
 
-def _ranges(profile: Profile, symbol: str) -> Ranges:
+class Doubts(NamedTuple):
+    """What is not known of an underlying widens its scan ranges."""
+
+    price: float
+    """its price range is multiplied by this, for the age of its price and forwards"""
+    volatility: float
+    """its volatility range, for the age of its surface"""
+    uncertainty: float
+    """then added to its price range: how far from the price its feeds' quotes reach, as a part of it"""
+
+
+def doubts(state: State, underlying: int, time: int) -> Doubts:
+    """What widens an underlying's scan ranges at a time (microseconds): the oldest of what its instruments rest on.
+
+    Ranges grow by ORACLE_WIDENING in proportion to age from half the age limit to the limit (`risk.feeds.aged`).
+    """
+    facts = state.facts
+    price = (
+        aged(time - facts.oracle[underlying][1], state.parameter(Parameter.ORACLE_MAX_AGE))
+        if (underlying in facts.oracle)
+        else 0
+    )
+    forwards = _oldest(facts.forwards, underlying, time, partial(forward_age, state))
+    surfaces = _oldest(facts.volatilities, underlying, time, partial(volatility_age, state))
+    curve = aged(forwards, state.parameter(Parameter.ORACLE_FORWARD_AGE))
+    surface = aged(surfaces, state.parameter(Parameter.ORACLE_VOLATILITY_AGE))
+    most = state.parameter(Parameter.ORACLE_WIDENING) / BASIS_POINTS
+    doubt = facts.uncertainty.get(underlying, 0)
+    return Doubts(
+        1.0 + most * max(price, curve) / BASIS_POINTS,
+        1.0 + most * surface / BASIS_POINTS,
+        doubt / facts.oracle[underlying][0] if doubt else 0.0,
+    )
+
+
+def _oldest(told: Iterable[tuple[int, int]], underlying: int, time: int, age: Callable[[int, int, int], int]) -> int:
+    """Of an underlying's expiries that are still to come, the undated one among them."""
+    return max((age(u, expiry, time) for u, expiry in told if u == underlying and not 0 < expiry <= time), default=0)
+
+
+def _ranges(profile: Profile, symbol: str, wider: Doubts, scenarios: Sequence[Scenario]) -> Ranges:
     risk = profile.underlying(symbol)
-    return Ranges(risk.price_scan / BASIS_POINTS, risk.vol_scan / BASIS_POINTS)
+    price, volatility = risk.price_scan / BASIS_POINTS, risk.vol_scan / BASIS_POINTS
+    # No doubt takes a price to nothing: a range stops where the furthest scenario leaves a hundredth of it.
+    most = min(((0.99 + one.move) / -one.scans for one in scenarios if one.scans < 0.0), default=math.inf)
+    wide = min(price * wider.price + wider.uncertainty, max(price, most))
+    return Ranges(wide, volatility * wider.volatility)

@@ -394,6 +394,9 @@ REFUSED: list[tuple[type[Any], dict[str, Any], Reason]] = [
     (e.ParameterChanged, {"scope": 9}, R.UNKNOWN_ASSET),
     (e.ParameterChanged, {"scope": USD}, R.UNKNOWN_ASSET),
     (e.ParameterChanged, {"parameter": Parameter.MAX_FEE}, R.UNKNOWN_PARAMETER),
+    (e.ParameterChanged, {"parameter": Parameter.ORACLE_MIN_FEEDS, "scope": 9, "value": 3}, R.UNKNOWN_UNDERLYING),
+    (e.ParameterChanged, {"parameter": Parameter.ORACLE_WIDENING, "scope": 1, "value": 3}, R.UNKNOWN_PARAMETER),
+    (e.ParameterChanged, {"parameter": Parameter.PEG_BOUND, "scope": USD, "value": 3}, R.UNKNOWN_ASSET),
     (e.ParameterChanged, {"effective": START}, R.PARAMETER_TOO_SOON),
     (e.ParameterChanged, {"effective": BIG}, R.TIME_OUT_OF_RANGE),
     (e.ProfileText, {"profile": 32}, R.TABLE_FULL),
@@ -913,6 +916,11 @@ HERE = {
 ELSEWHERE = {
     R.NONE: "no reason at all",
     R.STALE_PRICE: "needs an oracle that has fallen silent: tests/ledger/test_marks.py",
+    R.ORACLE_UNKNOWN_FEED: "needs several feeds: tests/ledger/test_oracle_feeds.py",
+    R.ORACLE_UNCERTAIN: "likewise",
+    R.ORACLE_FEW_FEEDS: "why feeds agree on nothing: tests/risk/test_feeds.py",
+    R.WITHDRAWAL_PRICE_STALE: "needs ages of assets' prices: tests/ledger/test_oracle_feeds.py",
+    R.WITHDRAWAL_DEPEGGED: "needs a peg: tests/ledger/test_oracle_feeds.py",
 }
 """Reasons that come up in other modules' tests, and why there."""
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from world import BTC, CALL_BTC, HOUR, PERP_BTC, STM_BTC, USD, World, profile_events, shipped_profile
+from world import BTC, CALL_BTC, ETH_U, HOUR, PERP_BTC, STM_BTC, USD, World, profile_events, shipped_profile
 
 from ledger.fold import fold
 from ledger.sequence import Numbered, number
@@ -51,6 +51,12 @@ def eventful(shards: int = 1, snapshot_every: int = 0) -> World:
     w.send(e.WithdrawalRequested(asset=USD, account=18, withdrawal=1, time=w.time, amount=5_000_000))
     w.send(e.OrderOpened(venue=1, instrument=PERP_BTC, account=17, time=w.time, order=3, quantity=4, price=700_000))
     w.send(e.ParameterChanged(parameter=Parameter.MAX_FEE, scope=0, time=w.time, effective=w.time + HOUR, value=90))
+    for parameter, scope, value in (
+        (Parameter.ORACLE_MIN_FEEDS, ETH_U, 1),
+        (Parameter.ORACLE_ASSET_AGE, 0, 100 * HOUR),
+    ):
+        w.send(e.ParameterChanged(parameter=parameter, scope=scope, time=w.time, effective=w.time + HOUR, value=value))
+    w.send(e.IndexChanged(underlying=ETH_U, source=1, weight=5_000, time=w.time, effective=w.time))
     w.mark(btc=6_000, after=HOUR)
     assert w.owner(16).accounts.rung[16] == Rung.LIQUIDATING
     w.send(e.WithdrawalRequested(asset=BTC, account=17, withdrawal=2, time=w.time, amount=7))
