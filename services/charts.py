@@ -1,6 +1,7 @@
 """Plots as SVG for an HTML page: colours follow the page's theme, nothing is fetched.
 
 The same figures give the same bytes. Every plot is drawn twice, for a wide screen and for a phone; the page shows one.
+matplotlib is slow to read in, and most commands draw nothing: it is read in where something is drawn.
 """
 
 from __future__ import annotations
@@ -11,16 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import matplotlib
-import matplotlib.dates
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from schemas.limits import MICRO
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Colours that appear nowhere else: each is replaced by the page's variable of that name.
 INK, MUTED, GRID, SURFACE = "#010101", "#020202", "#030303", "#040404"
@@ -78,7 +78,7 @@ class Size:
 
 WIDE: Final = Size("wide", 9.2, 3.3)
 NARROW: Final = Size("narrow", 4.5, 3.3)
-Drawing = Callable[[Figure, Size], None]
+Drawing = Callable[["Figure", Size], None]
 
 
 def dollars(amount: float) -> str:
@@ -105,6 +105,9 @@ def plot(key: str, title: str, description: str, drawing: Drawing, height: float
 
 
 def _svg(key: str, title: str, description: str, drawing: Drawing, size: Size) -> str:
+    import matplotlib
+    from matplotlib.figure import Figure
+
     settings: Any = {**_SETTINGS, "svg.hashsalt": key}
     with matplotlib.rc_context(settings):
         figure = Figure(figsize=(size.width, size.height), layout="constrained")
@@ -147,7 +150,9 @@ def moments(times: Sequence[int]) -> list[datetime]:
 
 def dated(axes: Axes, size: Size) -> None:
     """An axis of time below the plot."""
-    dates: Any = matplotlib.dates
+    from matplotlib import dates as calendar
+
+    dates: Any = calendar
     locator = dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=4 if size.narrow else 9)
     # A page may show two days: without whole days among the hours none of matplotlib's steps is wide enough.
     locator.intervald[dates.HOURLY] = [1, 2, 3, 4, 6, 12, 24]
@@ -165,9 +170,23 @@ def dated(axes: Axes, size: Size) -> None:
     axes.margins(x=0.01)
 
 
+def _at_most(ticks: int, *, whole: bool = False) -> Any:
+    """Where the ticks stand: so many at most."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(ticks, integer=whole)
+
+
+def _written(form: Callable[[float, int], str]) -> Any:
+    """How the ticks are written."""
+    from matplotlib.ticker import FuncFormatter
+
+    return FuncFormatter(form)
+
+
 def _money(axes: Axes, ticks: int = 5) -> None:
-    axes.yaxis.set_major_locator(MaxNLocator(ticks))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: dollars(value)))
+    axes.yaxis.set_major_locator(_at_most(ticks))
+    axes.yaxis.set_major_formatter(_written(lambda value, _: dollars(value)))
 
 
 def legend(axes: Axes, columns: int) -> None:
@@ -187,8 +206,8 @@ def lines(times: Sequence[int], named: Mapping[str, Sequence[float]], unit: str,
             axes.plot(days, values, color=colour, linewidth=1.4, label=name)
         for mark in moments(marks):
             axes.axvline(mark, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))  # type: ignore[arg-type]
-        axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}{unit}"))
+        axes.yaxis.set_major_locator(_at_most(5))
+        axes.yaxis.set_major_formatter(_written(lambda value, _: f"{value:.0f}{unit}"))
         axes.margins(y=0.12)
         dated(axes, size)
         legend(axes, len(named))
@@ -235,7 +254,7 @@ def counts_and_notional(times: Sequence[int], counts: Sequence[int], notional: S
             axes.margins(y=0.1)
         upper.set_title("accounts entering liquidation, by hour", loc="left", fontsize=9, color=MUTED)
         lower.set_title("dollars of positions closed, by hour", loc="left", fontsize=9, color=MUTED)
-        upper.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        upper.yaxis.set_major_locator(_at_most(3, whole=True))
         _money(lower, 3)
         dated(upper, size)
         dated(lower, size)
@@ -283,8 +302,8 @@ def gains_and_losses(amounts: Mapping[str, int]) -> Drawing:
             )
         axes.margins(x=0.28 if size.narrow else 0.14)
         axes.grid(visible=False, axis="y")
-        axes.xaxis.set_major_locator(MaxNLocator(3 if size.narrow else 6))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: dollars(value)))
+        axes.xaxis.set_major_locator(_at_most(3 if size.narrow else 6))
+        axes.xaxis.set_major_formatter(_written(lambda value, _: dollars(value)))
         axes.tick_params(axis="y", labelcolor=INK)
 
     return draw
@@ -309,8 +328,8 @@ def waterfall(parts: Sequence[tuple[str, int]]) -> Drawing:
         axes.invert_yaxis()
         axes.set_xlim(0, max(1.0, float(whole)) * (1.25 if size.narrow else 1.1))
         axes.grid(visible=False, axis="y")
-        axes.xaxis.set_major_locator(MaxNLocator(3 if size.narrow else 6))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: dollars(value)))
+        axes.xaxis.set_major_locator(_at_most(3 if size.narrow else 6))
+        axes.xaxis.set_major_formatter(_written(lambda value, _: dollars(value)))
         axes.tick_params(axis="y", labelcolor=INK)
 
     return draw
