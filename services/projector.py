@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack, closing
 from itertools import takewhile
 from pathlib import Path
@@ -242,6 +242,10 @@ class Projecting:
         if self._new:
             self._write()
         return ()
+
+    def full(self, _behind: Set[Partition]) -> Set[Partition]:
+        """See Processor."""
+        return frozenset()
 
     def snapshot(self) -> Snapshot | None:
         """See Processor."""

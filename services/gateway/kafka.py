@@ -14,7 +14,7 @@ import threading
 from array import array
 from bisect import bisect_right
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, closing
 from heapq import heappop, heappush, merge
 from itertools import groupby, islice
@@ -244,7 +244,7 @@ class KafkaCore:
             self._until = (await journal.start())[_JOURNAL]
             tasks.append(asyncio.ensure_future(journal.run(self._heard)))
             self._facts_until = (await rest.start())[Topic.FACTS, 0]
-            tasks.append(asyncio.ensure_future(rest.run(self._heard)))
+            tasks.append(asyncio.ensure_future(rest.run(self._heard, self._full)))
             self._output = output
             self._look_at_end()
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -286,6 +286,11 @@ class KafkaCore:
                 if record.topic == Topic.NOTICES:
                     self._untold += self._notices.take(record)
                 self._tell()
+
+    def _full(self) -> Set[Place]:
+        """See Follower."""
+        facts = (Topic.FACTS, 0)
+        return self._follower.full({facts} if self._next[facts] < self._facts_until else frozenset())
 
     def _published(self, record: Record) -> None:
         """A head, or a shard's owner. Heads before the newest are repeats: of an archive that is made again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -123,6 +123,10 @@ class Archiving:
     def live(self) -> Sequence[Write]:
         """See Processor. The archiver says nothing of itself."""
         return ()
+
+    def full(self, _behind: Set[Place]) -> Set[Place]:
+        """See Processor. Its reader asks `waits` and `ahead`."""
+        return frozenset()
 
     def snapshot(self) -> Snapshot | None:
         """See Processor. Taken where segments were closed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
 from ledger.fold import fold, took_snapshot
@@ -62,6 +62,10 @@ class Shard:
     def live(self) -> Sequence[Write]:
         """See Processor. A shard says nothing of itself."""
         return ()
+
+    def full(self, _behind: Set[Place]) -> Set[Place]:
+        """See Processor. Nothing that it reads waits for long."""
+        return frozenset()
 
     def snapshot(self) -> Snapshot | None:
         """See Processor. Taken after the entry whose outcomes end with its digest."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Final, NamedTuple
 
 from ledger.fold import fold
@@ -16,6 +16,9 @@ from services.lockstep import Settings
 from services.processors.intake import Intake
 from services.processors.records import Place, Record, Topic
 from services.processors.sealing import sealed, unsealed
+
+MOST_AHEAD: Final = 1024
+"""facts, or notices of one shard, that may wait for another shard; no more of them are wanted until that has spoken"""
 
 _MAGIC: Final = b"novate follower 1\n"
 
@@ -64,6 +67,21 @@ class Follower:
     def missing(self) -> tuple[int, int] | None:
         """(the last fact here, the n that the first waiting one follows), where facts wait for one that is missing."""
         return self._intake.missing
+
+    def full(self, behind: Set[Place]) -> Set[Place]:
+        """The places of which no more is wanted for now: those far ahead of an entry that another shard has to answer,
+        or of facts that are there (`behind`: see Processor).
+
+        Never a shard that the next entry waits for, nor the facts while none of them waits; so that what moves things
+        on is always read.
+        """
+        far = {(Topic.NOTICES, shard) for shard, held in enumerate(self._notices) if len(held) >= MOST_AHEAD}
+        if not self._waiting:
+            return far if (Topic.FACTS, 0) in behind else frozenset()
+        entry = self._waiting[0][1]
+        awaited = {(Topic.NOTICES, shard) for shard in self._concerned(entry) if entry.n not in self._notices[shard]}
+        facts = {(Topic.FACTS, 0)} if len(self._waiting) >= MOST_AHEAD else set()
+        return (far - awaited) | facts
 
     def places(self) -> Mapping[Place, int]:
         """Where to read from: everything before has been given out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
@@ -81,6 +81,11 @@ class Processor(Protocol):
 
         Called when every record that was there at the start has been taken, and after each `take` from then on.
         """
+        ...
+
+    def full(self, behind: Set[Place]) -> Set[Place]:
+        """The partitions of which it wants no more for now: too much of them waits for others. Never one of those that
+        it waits for. `behind`: the partitions that are known to have more records than it has taken."""
         ...
 
     def snapshot(self) -> Snapshot | None:

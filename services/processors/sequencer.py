@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
 import numpy as np
@@ -72,6 +72,10 @@ class Sequencer:
     def live(self) -> Sequence[Write]:
         """See Processor. The sequencer says nothing of itself."""
         return ()
+
+    def full(self, _behind: Set[Place]) -> Set[Place]:
+        """See Processor. Nothing that it reads waits for long."""
+        return frozenset()
 
     def snapshot(self) -> Snapshot | None:
         """See Processor."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
 from ledger.snapshot import SnapshotBroken
@@ -77,6 +77,10 @@ class Service:
         fresh = [(sequence, entry) for sequence, entry in self._decided if sequence > self._sent]
         self._sent = max([self._sent, *(sequence for sequence, _ in fresh)])
         return [Write(Topic.JOURNAL, 0, key_of(self._decider.source), entry) for _, entry in fresh]
+
+    def full(self, behind: Set[Place]) -> Set[Place]:
+        """See Processor and Follower."""
+        return self._follower.full(behind)
 
     def snapshot(self) -> Snapshot | None:
         """See Processor."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
 from ledger.snapshot import SnapshotBroken
@@ -64,6 +64,10 @@ class Whole:
     def live(self) -> Sequence[Write]:
         """See Processor. It says nothing of itself."""
         return ()
+
+    def full(self, _behind: Set[Place]) -> Set[Place]:
+        """See Processor. Nothing that it reads waits for long."""
+        return frozenset()
 
     def snapshot(self) -> Snapshot | None:
         """See Processor."""

@@ -39,6 +39,8 @@ class Fold:
         self._lock = threading.Lock()
         self._ends = dict(ends)
         self.taken = dict(processor.places())
+        self.full = processor.full(self._behind())
+        """see Processor, after the last batch; may be read from any thread"""
         self._measures = measures
         self._live = self._caught_up()
 
@@ -60,6 +62,7 @@ class Fold:
                 self.taken[record.topic, record.partition] = record.offset + 1
                 if snapshot is not None:
                     snapshots.append((len(writes), snapshot))
+            self.full = self.processor.full(self._behind())
             self._live = self._live or self._caught_up()
             if self._live:
                 writes += self.processor.live()
@@ -71,7 +74,11 @@ class Fold:
             return question(self.processor)
 
     def _caught_up(self) -> bool:
-        return all(self.taken.get(place, 0) >= end for place, end in self._ends.items())
+        return not self._behind()
+
+    def _behind(self) -> set[Place]:
+        """Where not all that was there at the start has been taken."""
+        return {place for place, end in self._ends.items() if self.taken.get(place, 0) < end}
 
 
 class Held:

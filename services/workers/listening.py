@@ -5,7 +5,7 @@ A consumer without a group, because Faust's would share these partitions out amo
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,6 +15,11 @@ from services.processors.records import Place, Record
 
 _FETCH_WAIT_MS: Final = 100
 _FETCH: Final = 1 << 20
+_AT_ONCE: Final = 1024
+"""records"""
+_WAIT_MS: Final = 1000
+_LOOK_MS: Final = 20
+"""between two looks whether more is wanted of a partition that is full"""
 
 
 class Listening:
@@ -46,11 +51,16 @@ class Listening:
         end: int | None = self._consumer.highwater(TopicPartition(topic_name(self._prefix, topic), partition))
         return end
 
-    async def run(self, heard: Callable[[Record], Awaitable[None]]) -> None:
-        """Give each record to `heard`, until cancelled."""
+    async def run(self, heard: Callable[[Record], Awaitable[None]], full: Callable[[], Set[Place]] = frozenset) -> None:
+        """Give each record to `heard`, until cancelled. Of places that are `full` no more is fetched while they are."""
         try:
             while True:
-                batches = await self._consumer.getmany(timeout_ms=1000)
+                paused = {tp for tp, place in self._places.items() if place in full()}
+                self._consumer.resume(*(self._consumer.paused() - paused))
+                self._consumer.pause(*paused)
+                batches = await self._consumer.getmany(
+                    timeout_ms=_LOOK_MS if paused else _WAIT_MS, max_records=_AT_ONCE
+                )
                 for tp, records in batches.items():
                     topic, partition = self._places[tp]
                     for record in records:

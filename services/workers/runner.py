@@ -232,7 +232,8 @@ class Worker:
         self._held[shard] = held
         self._tasks[shard] = [asyncio.ensure_future(self._guarded(held.run()))]
         if listening is not None:
-            self._tasks[shard].append(asyncio.ensure_future(self._guarded(listening.run(self._offered))))
+            hearing = listening.run(self._offered, lambda: held.fold.full)
+            self._tasks[shard].append(asyncio.ensure_future(self._guarded(hearing)))
         if part.name in KEEPS_BOOKS and self._url:
             told = json.dumps({"shard": shard, "url": self._url}).encode()
             await self._output.send([Write(Topic.OWNERS, 0, key_of(shard), told)])
@@ -254,12 +255,17 @@ class Worker:
     async def _offered(self, record: Record) -> None:
         """Put a record into its fold's tray if it is the one that comes next there."""
         place = (record.topic, record.partition)
-        held = self._held.get(record.partition if record.topic == self.part.shared else 0)
+        shard = record.partition if record.topic == self.part.shared else 0
+        held = self._held.get(shard)
         if held is None or place not in held.next or record.offset < held.next[place]:
             return
         if record.offset > held.next[place]:
             await self._passed_over(place, held.next[place], record.offset)
             return
+        while place[0] == self.part.shared and place in held.fold.full:  # what is listened to is not fetched then
+            await asyncio.sleep(_PAUSED)
+            if self._held.get(shard) is not held or record.offset != held.next[place]:
+                return  # another worker's by now, or read again after a rebalance
         held.next[place] += 1
         await held.tray.put(record)
 

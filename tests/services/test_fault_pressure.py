@@ -15,16 +15,22 @@ from rounds import GATEWAY, Crew, ToGateway, ToKafka, external, history, setup, 
 from verdict import Verdict
 from workers import Process, Reference, System, wait_until
 
-from ledger.journal.kafka import PartitionReader
-from ledger.journal.topics import OUTCOMES
+from ledger.journal.kafka import KafkaPublisher, PartitionReader
+from ledger.journal.kafka import Record as Published
+from ledger.journal.topics import FACTS, NOTICES, OUTCOMES
+from ledger.sequence import FACTS_SHARD, ShardEntry
+from ledger.shardwire import encode_shard
 from schemas.events import EVENTS, Trade
+from schemas.kinds import Reason
 from schemas.sources import Role, source
-from schemas.wire import EntryHeader, decode, encode_entry
+from schemas.wire import EntryHeader, OutcomeHeader, decode, encode, encode_entry
 from services.broker import Broker
 from services.client import Client, GatewayRefused
 from services.gateway.keys import KEYS, ready_keys
+from services.processors.follower import MOST_AHEAD
 from services.processors.records import number_of
 from services.up import free_port
+from services.workers.parts import FUND
 
 MIB = 1 << 20
 KEY = f"""[[key]]
@@ -109,6 +115,41 @@ def taken(append: ToGateway, entries: list[bytes]) -> bool:
     except Exception:
         return False
     return True
+
+
+def test_a_service_reads_no_further_ahead_of_a_shard_that_stands_still(
+    told: Reference, broker: Broker, tmp_path: Path, prefix: str
+) -> None:
+    """Entries in which nothing happens: their facts are there, shard 1 has answered all of them and shard 0 none."""
+    count, fetched = 8000, 2048
+    with (
+        System(broker.address, prefix, told.settings, tmp_path) as system,
+        closing(KafkaPublisher(broker.address)) as publisher,
+    ):
+
+        def answered(shard: int) -> list[Published]:
+            headers = (
+                OutcomeHeader(shard=shard, shards=2, outcomes=0, n=n, previous=n - 1) for n in range(1, count + 1)
+            )
+            return [Published(system.topic(NOTICES), shard, None, encode(header, ())) for header in headers]
+
+        def standing() -> tuple[int, int]:
+            folds = fund.health()["folds"]
+            return (folds["0"]["n"], folds["0"]["lag"]) if folds else (-1, 0)
+
+        facts = (ShardEntry(n, n - 1, FACTS_SHARD, (), Reason.NONE, 1, 0b11) for n in range(1, count + 1))
+        publisher.publish([Published(system.topic(FACTS), 0, None, encode_shard(one)) for one in facts])
+        publisher.publish(answered(1))
+        fund = system.start(FUND)
+        wait_until(lambda: standing()[0] == 0, "the fund has begun", 60.0)
+        seen = [(0, 0), standing()]
+        while seen[-1] != seen[-2]:
+            time.sleep(1.0)  # for it to read on, if it did
+            seen.append(standing())
+        waiting = 2 * count - seen[-1][1]
+        assert 2 * MOST_AHEAD <= waiting < 2 * (MOST_AHEAD + fetched), waiting
+        publisher.publish(answered(0))
+        wait_until(lambda: standing() == (count, 0), "the fund has caught up", 60.0)
 
 
 @pytest.mark.slow

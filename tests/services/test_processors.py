@@ -1,7 +1,7 @@
 """Parts by themselves: what a snapshot refuses, and what a reader makes of records that are strange or out of order."""
 
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Set
 from random import Random
 from typing import Any
 
@@ -13,10 +13,11 @@ from ledger.shardwire import decode_shard
 from ledger.snapshot import SnapshotBroken
 from schemas.outcomes import OUTCOMES
 from schemas.wire import OutcomeHeader, decode, encode
+from services.processors import follower
 from services.processors.deciders import Paying
 from services.processors.follower import Follower
 from services.processors.intake import Intake
-from services.processors.records import Record, Topic
+from services.processors.records import Place, Record, Topic
 from services.processors.service import Service
 from services.workers.telling import _standing
 
@@ -103,6 +104,31 @@ def test_a_shard_may_be_far_ahead_of_the_facts() -> None:
         list(reads.take(Record(Topic.FACTS, 0, offset, value)))
     assert reads.state.n > 0 and len(counted) >= 5000
     assert counted.looked_at < 4 * len(facts) + len(COURSE.begun[Topic.NOTICES, 0])
+
+
+def test_what_a_follower_holds_is_bounded_while_one_shard_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower, "MOST_AHEAD", 4)
+    records = {
+        place: deque(Record(*place, offset, value) for offset, value in enumerate(COURSE.begun[place]))
+        for place in [(Topic.FACTS, 0), *((Topic.NOTICES, shard) for shard in range(COURSE.settings.shards))]
+    }
+    last = decode_shard(COURSE.begun[Topic.FACTS, 0][-1]).n
+    reads = Follower(COURSE.settings)
+
+    def behind() -> set[Place]:
+        return {place for place, left in records.items() if left}
+
+    def read_all(places: Set[Place]) -> None:
+        """Whatever may be read, until nothing may be read any more."""
+        while ready := [place for place in behind() & places if place not in reads.full(behind())]:
+            list(reads.take(records[max(ready)].popleft()))  # notices first
+
+    still = (Topic.NOTICES, 0)
+    read_all({*records} - {still})
+    assert reads.state.n < last and len(reads._waiting) == len(reads._notices[1]) == 4
+    assert all(records.values()), "there is more"
+    read_all({*records})
+    assert reads.state.n == last and not any(records.values())
 
 
 def test_a_service_whose_facts_lack_one_says_so_and_is_not_quiet() -> None:

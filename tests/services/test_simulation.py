@@ -22,9 +22,10 @@ from ledger.sequence import ShardEntry, ShardIntake
 from schemas.kinds import Rung
 from schemas.outcomes import OUTCOMES, AuctionOpened, DeficitCovered, DeleveragingCandidate, RungChanged
 from schemas.wire import OutcomeHeader, decode
-from services.processors import clearing, intake, sealing
+from services.processors import clearing, follower, intake, sealing
 from services.processors.follower import Follower
 from services.processors.intake import Intake
+from services.processors.records import Topic
 from services.processors.sequencer import Sequencer
 from services.processors.service import Service
 
@@ -44,6 +45,13 @@ def test_every_rule_holds_under_every_fault() -> None:
     counts, failed, _ = many(0, FEW, 1e9)
     assert not failed, _replays(failed)
     assert {name for name in FAULTS if counts[name] < FEW / 20} == set(), counts
+
+
+def test_every_rule_holds_where_nothing_is_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A follower that wants no more as soon as one thing waits still gets everything."""
+    monkeypatch.setattr(follower, "MOST_AHEAD", 1)
+    _, failed, ran = many(0, FEW // 2, 1e9)
+    assert not failed and ran == FEW // 2, _replays(failed)
 
 
 def test_a_seed_says_the_same_again() -> None:
@@ -217,6 +225,15 @@ def _stray_stops(patch: Patch) -> None:
     patch.setattr(Intake, "arrived", strict)
 
 
+def _full_of_what_is_awaited(patch: Patch) -> None:
+    """A follower wants no more of a shard that is ahead of the facts, though the next entry may be the shard's."""
+
+    def full(self: Any, _behind: Any) -> set[Any]:
+        return {(Topic.NOTICES, shard) for shard, held in enumerate(self._notices) if held}
+
+    patch.setattr(Follower, "full", full)
+
+
 BREAKS: tuple[tuple[Callable[[Patch], None], tuple[str, ...]], ...] = (
     (_released_early, ()),
     (_kept_early, ()),
@@ -229,6 +246,7 @@ BREAKS: tuple[tuple[Callable[[Patch], None], tuple[str, ...]], ...] = (
     (_silent_when_nothing_happened, ()),
     (_never_again, ("crash",)),
     (_stray_stops, ()),
+    (_full_of_what_is_awaited, ()),
 )
 """what is broken, and the faults by which it shows where the seeds' own mixes take too long"""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -30,6 +30,9 @@ class Echo:
 
     def live(self) -> Sequence[Write]:
         return ()
+
+    def full(self, _behind: Set[Place]) -> Set[Place]:
+        return frozenset()
 
     def snapshot(self) -> Snapshot | None:
         return Snapshot(self.taken, b"") if self.taken > 1 else None

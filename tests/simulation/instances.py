@@ -114,8 +114,10 @@ class Instance:
 
     @property
     def unread(self) -> list[Place]:
-        records = self._topics.records
-        return [place for place, offset in self.read.items() if offset < len(records[place])]
+        """The partitions that have more for it, but for those of which it wants no more yet."""
+        behind = {place for place, offset in self.read.items() if offset < len(self._topics.records[place])}
+        full = self.part.full(behind)
+        return [place for place in self.read if place in behind and place not in full]
 
     def take(self, place: Place, most: int) -> int:
         """Take the next records of a partition, write what comes of each; returns how many were taken."""
