@@ -16,7 +16,7 @@ from rich.table import Table
 from risk.backtest.laying import CURVE, SKEW
 from risk.backtest.past import CARRY_HOURS, PROXY
 from risk.backtest.portfolios import BOOKS
-from risk.backtest.verdicts import FORESIGHT, RISES, Breach, Verdict, pooled
+from risk.backtest.verdicts import FORESIGHT, NOTHING, RISES, Breach, Verdict, pooled
 from risk.margin.model import Header
 from schemas.units import format_time
 from services import charts, page
@@ -123,6 +123,7 @@ def html(told: Backtest) -> str:
             _frontier(told),
         ),
         page.table("profiles", "Profiles", *_profiles(told), 1),
+        page.table("references", "What no margin and perfect foresight would have done", *_references(told), 1),
         *(_book(told, name) for name in dict.fromkeys(one.book for one in told.verdicts)),
         page.table("books", "Every book", *_books(told), 2),
         page.table("breaches", f"Breaches ({min(SHOWN, count)} largest of {count})", *_breaches(told, SHOWN), 2),
@@ -169,6 +170,17 @@ def _profiles(told: Backtest) -> tuple[Sequence[str], list[list[str]]]:
         for name, one in summaries(told)
     ]
     return heading, rows
+
+
+def _references(told: Backtest) -> tuple[Sequence[str], list[list[str]]]:
+    """The two ends every profile lies between: nothing asked, and the loss to come known."""
+    rows = []
+    for name, words in ((NOTHING, "no margin at all"), (FORESIGHT, "the loss to come, known")):
+        own = [one for one in told.reference if one.profile == name]
+        breaches, starts, average = pooled(own)
+        shortfall = max((one.shortfall for one in own), default=0.0)
+        rows.append([words, f"{starts:,}", f"{breaches:,}", f"{average:.1%}", f"{shortfall:.1%}"])
+    return ("margin", "starts", "breaches", "mean margin", "worst shortfall"), rows
 
 
 def _books(told: Backtest) -> tuple[Sequence[str], list[list[str]]]:

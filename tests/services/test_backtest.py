@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from risk.backtest.past import HOUR, RATIO, Past, realised_volatility
 from risk.backtest.portfolios import BOOKS
-from risk.backtest.verdicts import FORESIGHT, NOTHING
+from risk.backtest.verdicts import FORESIGHT, NOTHING, pooled
 from schemas.units import format_time
 from services.backtest import MIXED, WINDOWS, Backtest, NoHistory, Profile, as_json, backtest, coin_of, day, read_past
 from services.backtest_page import DRAWN, PRINTED, html, summaries, tables, too_many
@@ -126,6 +126,11 @@ def test_many_processes_say_the_same(folder: Path, told: Backtest) -> None:
 
 def test_the_page_is_whole_and_asks_for_nothing(told: Backtest) -> None:
     page = html(told)
+    breaches, _, average = pooled([one for one in told.reference if one.profile == FORESIGHT])
+    assert breaches == 0
+    row = page[page.index("the loss to come, known") :]
+    assert f"{average:.1%}" in row[: row.index("</tr>")]
+    assert "no margin at all" in page
     assert not re.findall(r"(?:https?:)?//[a-z]", page) and "<script" not in page
     for book in {one.book for one in told.verdicts}:
         assert f'id="book-{book}"' in page
