@@ -57,10 +57,21 @@ class Terms:
 
 
 class Backing(NamedTuple):
-    """The account's collateral as it counts."""
+    """The account's collateral as it counts, one row an asset."""
 
+    assets: tuple[Held, ...]
     answers: tuple[CollateralAnswer, ...]
+    within: tuple[Number, ...]
+    """the part of each that counts before haircuts: within limits, and not refused"""
     notes: tuple[str, ...]
+
+    def moving(self, row: int, loss: Number) -> Number:
+        """How many units of an asset are in the scan, where one loses at most `loss`: what counts nothing hedges
+        nothing, and no asset is charged more than it counts for."""
+        one, told = self.assets[row], self.answers[row]
+        if one.value <= 0 or loss <= 0:
+            return one.amount * self.within[row]
+        return min(one.amount * self.within[row], max(told.value - told.haircut, 0) / loss)
 
 
 def terms_of(table: Table, path: str, header: Header) -> Terms:
@@ -96,7 +107,7 @@ def backing(
 ) -> Backing:
     """Collateral at its whole value with what of it does not count; `quotes` are the positions'. Raises NotInMarket,
     risk.liquidity.Unusable."""
-    answers, notes = [], []
+    answers, within, notes = list[CollateralAnswer](), list[Number](), list[str]()
     assets = held(portfolio, market, static, fact)
     # deltas cost time, and only what no scenario moves is judged by them
     lean = leans(portfolio, quotes) if any(one.offsets is None for one in assets) else {}
@@ -105,10 +116,13 @@ def backing(
         why = refusal(one.asset, quote, portfolio.owner, market, lean, terms)
         if why is not None:
             answers.append(CollateralAnswer(one.asset, one.value, one.size, one.size))
+            within.append(Fraction(0))
             notes.append(f"{one.asset}: wrong-way collateral refused, {why.value}")
             continue
-        answers.append(_counted(one, quote, market, terms, fact))
-    return Backing(tuple(answers), tuple(notes))
+        part = _within(one, quote, terms, fact)
+        answers.append(_counted(one, quote, market, terms, part, fact))
+        within.append(part)
+    return Backing(assets, tuple(answers), tuple(within), tuple(notes))
 
 
 def refusal(
@@ -149,7 +163,9 @@ def gain_charge(portfolio: Portfolio, carried: Sequence[Number], weight: float, 
     return AddOn("unrealised gain", gains.not_counted(unpaid, fact(weight)), fact(0.0))
 
 
-def _counted(one: Held, quote: AssetQuote, market: Market, terms: Terms, fact: Fact) -> CollateralAnswer:
+def _counted(
+    one: Held, quote: AssetQuote, market: Market, terms: Terms, within: Number, fact: Fact
+) -> CollateralAnswer:
     always = _always(quote, market, terms)
     initial, maintenance = one.haircut_maintenance + one.haircut_extra, one.haircut_maintenance
     if quote.volatility is not None and quote.offsets is None:
@@ -161,7 +177,7 @@ def _counted(one: Held, quote: AssetQuote, market: Market, terms: Terms, fact: F
     if one.value < 0:
         # a debt has no size to be limited, and costs its haircut more
         return CollateralAnswer(one.asset, one.value, min(1, initial) * one.size, maintenance * one.size)
-    rest = (1 - _part(always, fact)) * _of_size(one, quote, terms, fact)
+    rest = (1 - _part(always, fact)) * _sold(one, quote, terms, within, fact)
     return CollateralAnswer(
         one.asset,
         one.value,
@@ -181,20 +197,24 @@ def _always(quote: AssetQuote, market: Market, terms: Terms) -> float:
     return haircuts.together(*parts)
 
 
-def _of_size(one: Held, quote: AssetQuote, terms: Terms, fact: Fact) -> Number:
-    """The part of the value that counts by limits and after the cost of selling what counts."""
+def _within(one: Held, quote: AssetQuote, terms: Terms, fact: Fact) -> Number:
+    """The part of the holding that is within the limits."""
     dollars = one.amount * one.price
     if dollars <= 0:
         return Fraction(1)
     own = limits.counted(dollars, terms.tiers.get(one.asset, terms.tiers.get(DEFAULT, ())))
-    shared = limits.counted_of_house(
-        dollars, fact(quote.held), terms.house.get(one.asset, terms.house.get(DEFAULT, ()))
-    )
-    kept = min(own, shared)
-    if quote.depth is not None and kept > 0:
-        size = float(kept)
-        kept = max(kept - finely(fact, size * haircuts.sold(size, quote.depth, terms.impact, terms.power)), 0)
-    return kept / dollars
+    house = terms.house.get(one.asset, terms.house.get(DEFAULT, ()))
+    return min(own, limits.counted_of_house(dollars, fact(quote.held), house)) / dollars
+
+
+def _sold(one: Held, quote: AssetQuote, terms: Terms, within: Number, fact: Fact) -> Number:
+    """The part of the value that counts by the limits and after the cost of selling what they let count."""
+    dollars = one.amount * one.price
+    size = float(dollars * within)
+    if quote.depth is None or size <= 0.0:
+        return within
+    cost = finely(fact, size * haircuts.sold(size, quote.depth, terms.impact, terms.power))
+    return max(within - cost / dollars, 0)
 
 
 def _part(part: float, fact: Fact) -> Number:

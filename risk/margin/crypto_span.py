@@ -21,13 +21,12 @@ from risk.liquidity import impact, legs_multiplier, longer, strike_multiplier, u
 from risk.margin import scan
 from risk.margin.answer import AddOn, Assessment, GroupPnl, ScenarioPnl
 from risk.margin.book import Instrument, Kind, Market, Portfolio, Strike
-from risk.margin.collateral_rules import backing, gain_charge, price_of
+from risk.margin.collateral_rules import Backing, backing, gain_charge, price_of
 from risk.margin.crypto_rules import Rules, read_rules
 from risk.margin.exact import Fact, Number, finely, total
 from risk.margin.grid import haircut_charge
 from risk.margin.model import Assess, Header
 from risk.margin.valuing import Quoted, quoted
-from risk.margin.worth import held
 from risk.strict import Table
 
 FloatArray = npt.NDArray[np.float64]
@@ -83,7 +82,11 @@ def crypto_span(table: Table, header: Header) -> Assess:
 
 
 def _assessed(rules: Rules, portfolio: Portfolio, market: Market, fact: Fact) -> Assessment:
-    legs, widened = _legs(rules, portfolio, market, fact)
+    count = len(portfolio.positions)
+    quotes = [quoted(one.instrument, market) for one in portfolio.positions]
+    backed = backing(portfolio, market, rules.haircuts, rules.terms, quotes, fact)
+    collateral = backed.answers
+    legs, widened = _legs(rules, portfolio, quotes, backed, market, fact)
     worst = _worst(rules, legs)
     moves = range(len(rules.prices))
     together = [total(one.gains[at] for one in worst.values()) for at in moves]
@@ -99,8 +102,6 @@ def _assessed(rules: Rules, portfolio: Portfolio, market: Market, fact: Fact) ->
     required = joint + total(more for _, more in base)
     depeg = required * fact(max(rules.peg - market.settlement_price, 0.0) * rules.peg_factor)
     part = fact(rules.maintenance)
-    count = len(portfolio.positions)
-    collateral, refused = backing(portfolio, market, rules.haircuts, rules.terms, legs.quotes[:count], fact)
     each = [
         scan.carried(one, mark, quote, market.settlement_price, fact)
         for one, mark, quote in zip(portfolio.positions, legs.marks[:count], legs.quotes[:count], strict=True)
@@ -131,7 +132,7 @@ def _assessed(rules: Rules, portfolio: Portfolio, market: Market, fact: Fact) ->
         ),
         add_ons=add_ons,
         collateral=collateral,
-        notes=(*widened, *(_told(rules, symbol, one) for symbol, one in worst.items()), *notes, *refused),
+        notes=(*widened, *(_told(rules, symbol, one) for symbol, one in worst.items()), *notes, *backed.notes),
     )
 
 
@@ -143,17 +144,17 @@ def _buffer(portfolio: Portfolio, liquidity: Number, room: Number) -> Number:
     return max(liquidity - room, 0)
 
 
-def _legs(rules: Rules, portfolio: Portfolio, market: Market, fact: Fact) -> tuple[Legs, tuple[str, ...]]:
-    """The legs, and notes of what was widened. Raises NotInMarket, Expired."""
-    quotes = [quoted(one.instrument, market) for one in portfolio.positions]
-    quantities: list[Number] = [one.quantity for one in portfolio.positions]
+def _legs(
+    rules: Rules, portfolio: Portfolio, positions: Sequence[Quoted], backed: Backing, market: Market, fact: Fact
+) -> tuple[Legs, tuple[str, ...]]:
+    """The legs, and notes of what was widened."""
+    quotes = list(positions)
     shared = [False] * len(quotes)
-    for one in held(portfolio, market, rules.haircuts, fact):
-        if one.offsets is not None:
-            price = price_of(market.assets[one.asset], market)
-            shared.append(market.assets[one.asset].pool is not None)
-            quotes.append(Quoted(Instrument(Kind.PERP, one.offsets), price, price, 0.0, 0.0, 0.0))
-            quantities.append(one.amount)
+    moving = [row for row, one in enumerate(backed.assets) if one.offsets is not None]
+    for one in (backed.assets[row] for row in moving):
+        price = price_of(market.assets[one.asset], market)
+        shared.append(market.assets[one.asset].pool is not None)
+        quotes.append(Quoted(Instrument(Kind.PERP, one.offsets or ""), price, price, 0.0, 0.0, 0.0))
     spots = [number >= len(portfolio.positions) for number in range(len(quotes))]
     symbols = {one.instrument.underlying for one in quotes}
     if market.settlement in market.underlyings:
@@ -179,6 +180,11 @@ def _legs(rules: Rules, portfolio: Portfolio, market: Market, fact: Fact) -> tup
     option = np.array([one.instrument.kind == Kind.OPTION for one in quotes], np.bool_).reshape(-1, 1)
     before = here[:, None]
     gains = np.where(option, value / at_price - before / market.settlement_price, (value - before) / at_price)
+    told_gains = scan.facts(gains, fact)
+    quantities: list[Number] = [one.quantity for one in portfolio.positions]
+    quantities += [
+        backed.moving(row, -min(each)) for row, each in zip(moving, told_gains[len(positions) :], strict=True)
+    ]
     legs = Legs(
         quotes,
         quantities,
@@ -187,7 +193,7 @@ def _legs(rules: Rules, portfolio: Portfolio, market: Market, fact: Fact) -> tup
         forwards,
         volatilities,
         [fact(one / market.settlement_price) for one in here.tolist()],
-        scan.facts(gains, fact),
+        told_gains,
     )
     told = [
         f"{symbol}: moves widened by {by - 1:.1%} for doubtful or old prices"

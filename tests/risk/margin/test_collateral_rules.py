@@ -167,7 +167,7 @@ POOL = Pool(base=100, other=10e6, tokens=1_000)
 
 def test_a_pools_token_loses_by_the_root_in_every_scenario() -> None:
     """1,000 tokens of 20,000: 20 million, of which the scan at 60 % of the price loses 1 - root(.6)."""
-    model = profile(basis=NO_BASIS, **UNCUT)
+    model = profile(basis=NO_BASIS, **{**UNCUT, TERMS: {"tiers": {"default": []}}})
     quote = AssetQuote(20_000.0, offsets="BTC", pool=POOL)
     told = model.assess(book(1_000), market(quote), exactly)
     gains = {one.id: float(one.pnl) for one in told.scenarios}
@@ -291,6 +291,32 @@ def test_more_collateral_never_lowers_the_excess(
     small, large = (PLAIN.assess(book(each, *positions), market(quote), exactly) for each in (amount, amount + more))
     assert large.equity - large.initial >= small.equity - small.initial - Fraction(1, 10**6)
     assert large.equity - large.maintenance >= small.equity - small.maintenance - Fraction(1, 10**6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(QUOTES.map(lambda quote: replace(quote, offsets="BTC", depth=None)), AMOUNTS, AMOUNTS, BOOKS)
+def test_nor_does_more_of_what_the_scan_moves(
+    quote: AssetQuote, amount: Fraction, more: Fraction, positions: tuple[Position, ...]
+) -> None:
+    """It is charged no more than it counts for; beside other legs, the charge for leaning apart is the one stated."""
+    small, large = (
+        profile(basis=NO_BASIS).assess(book(each, *positions), market(quote), exactly)
+        for each in (amount, amount + more)
+    )
+    assert large.equity - large.initial >= small.equity - small.initial - Fraction(1, 10**6)
+
+
+def test_what_counts_nothing_hedges_nothing() -> None:
+    """A short perp against the owner's own token, and against more of one than its limit lets count."""
+    coin = AssetQuote(100_000.0, offsets="BTC", issuer="ACME")
+    model = profile(basis=NO_BASIS, liquidity=NO_LIQUIDITY, **UNCUT)
+    own = model.assess(book(1, perp(-1), owner="ACME"), market(coin), exactly)
+    assert own.initial - own.collateral[0].haircut == 40_000
+    other = model.assess(book(1, perp(-1)), market(coin), exactly)
+    assert other.initial == 0
+    # 600 coins, 60 million, of which 25 count: 350 perps of 600 stand unhedged
+    past = model.assess(book(600, perp(-600)), market(replace(coin, issuer="")), exactly)
+    assert float(past.initial - past.collateral[0].haircut) == pytest.approx(350 * 40_000)
 
 
 @settings(max_examples=60, deadline=None)
