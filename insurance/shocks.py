@@ -38,8 +38,8 @@ class UnknownUnderlying(ValueError):  # noqa: N818 - named for what is wrong
 SIZES: Final = (-0.4, -0.3, -0.2, 0.2, 0.3, 0.4)
 """daily moves: 12 March 2020 took bitcoin down by some 40 %, May 2021 and November 2022 by 20 to 30 % in a day"""
 SINGLE: Final = (-0.4, 0.4)
-CRASH: Final = Shock("all -40 %, volatility x2", -0.4, volatility=1.0)
-VOLATILITY: Final = Shock("volatility x1.5", 0.0, volatility=0.5)
+CRASH: Final = Shock("all -40 %, vol x2", -0.4, volatility=1.0)
+VOLATILITY: Final = Shock("vol x1.5", 0.0, volatility=0.5)
 
 
 def standard(symbols: Mapping[int, str]) -> tuple[Shock, ...]:

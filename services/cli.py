@@ -56,6 +56,7 @@ LATE: Final = {
     **dict.fromkeys(("margin", "profiles"), "services.cli_risk"),
     **dict.fromkeys(("calibrate", "forecasts", "regimes"), "services.cli_calibrate"),
     "backtest": "services.cli_backtest",
+    "stress": "services.cli_stress",
 }
 """the module of each command that needs Kafka, PostgreSQL, a server or the margin models: read in when asked for"""
 
