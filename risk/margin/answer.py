@@ -37,6 +37,8 @@ class LegAnswer:
     forward_in_worst: float | None = None
     volatility_in_worst: float | None = None
     """what the worst scenario revalued it at, where the model says: from these come delta risk and vega risk"""
+    weight_in_worst: Number = 1.0
+    """part of the gain that counts in the worst scenario"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,9 @@ class Named(NamedTuple):
     """The named parts, in the settlement asset, none below zero, and the expansion they come from."""
 
     delta_risk: float
-    """what the delta term loses"""
+    """what the delta term loses, as the model counts it"""
     vega_risk: float
-    """size of the vega term: vega x the move of volatility"""
+    """size of the vega term, as the model counts it: vega x the move of volatility"""
     stress_loss: float
     """what the worst scenario loses by full revaluation, as the model counts it"""
     expansion: Parts
@@ -54,13 +54,17 @@ def named_parts(told: Assessment, portfolio: Portfolio, market: Market, header: 
     price, inside = market.settlement_price, sum(float(one.pnl_in_worst) for one in told.legs)
     if any(one.forward_in_worst is not None for one in told.legs):
         parts, note = _expanded(told, legs, quantities), ""
+        weights = {one.position: float(one.weight_in_worst) for one in told.legs}
+        counted = _expanded(told, legs, [size * weights.get(row, 1.0) for row, size in enumerate(quantities)])
         if worst is not None and coins:
             # what the scenario moves besides the positions is collateral, and that is linear
             moved = (float(worst.pnl) - inside) * price
+            counted = counted._replace(delta=counted.delta + moved)
             parts = parts._replace(delta=parts.delta + moved, revaluation=parts.revaluation + moved)
     else:
         held = [*quantities, *(amount for _, amount in coins)]
         parts = _referred([*legs, *(leg for leg, _ in coins)], held, market, header)
+        counted = parts
         note = "the components are of reference moves: the model tells no prices of a worst scenario"
     if worst is not None:
         stress = -float(worst.pnl)
@@ -69,7 +73,7 @@ def named_parts(told: Assessment, portfolio: Portfolio, market: Market, header: 
         stress = -inside
     else:
         stress = -parts.revaluation / price
-    return Named(max(0.0, -parts.delta / price), abs(parts.vega) / price, max(0.0, stress), parts, note)
+    return Named(max(0.0, -counted.delta / price), abs(counted.vega) / price, max(0.0, stress), parts, note)
 
 
 def marked(portfolio: Portfolio, market: Market) -> tuple[LegAnswer, ...]:

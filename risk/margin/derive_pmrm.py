@@ -58,6 +58,8 @@ class _Move:
 
     gains: list[Number]
     column: int
+    weight: Number
+    """part of the gains that counts, and is in them"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +283,7 @@ def _unit(name: str, rules: Rules, groups: Sequence[_Group], assets: Sequence[He
             pnl_in_worst=move.gains[row],
             forward_in_worst=float(group.forwards[row, move.column]),
             volatility_in_worst=float(group.volatilities[row, move.column]),
+            weight_in_worst=move.weight,
         )
         for group, move in zip(groups, moves, strict=True)
         for row, number in enumerate(group.positions)
@@ -318,13 +321,13 @@ def _moved(group: _Group, column: int, shock: Shock, discounts: tuple[Number, Nu
     ]
     if shock.direction in _TILTS and total(gains) > 0:
         gains = [-gain for gain in gains]
-    return _Move(gains, column)
+    return _Move(gains, column, weight)
 
 
 def _basis(group: _Group, rules: Rules, fact: Fact) -> _Move:
     """The gains where an expiry's forward leaves the spot on the side that hurts; nothing where neither does."""
     share = finely(fact, rules.basis_add + rules.basis_multiple * group.quotes[0].years)
-    worse = _Move([_ZERO for _ in group.positions], 0)
+    worse = _Move([_ZERO for _ in group.positions], 0, share)
     last = group.forwards.shape[1] - 1
     for column in (last - 1, last):
         gains = [
@@ -332,7 +335,7 @@ def _basis(group: _Group, rules: Rules, fact: Fact) -> _Move:
             for quantity, values in zip(group.quantities, group.values, strict=True)
         ]
         if total(gains) < total(worse.gains):
-            worse = _Move(gains, column)
+            worse = _Move(gains, column, share)
     return worse
 
 

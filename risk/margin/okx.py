@@ -184,6 +184,7 @@ def _found(rules: Rules, unit: _Unit, market: Market, fact: Fact) -> _Found:
             pnl_in_worst=unit.quantities[row] * gains[row][at] * weights[at],
             forward_in_worst=float(forwards[row, at]),
             volatility_in_worst=float(volatilities[row, at]),
+            weight_in_worst=weights[at],
         )
         for row, number in enumerate(unit.numbers)
     )

@@ -143,6 +143,7 @@ def leg_answers(
             pnl_in_worst=position.quantity * gains[number][at] * (1 if parts is None else parts[number]),
             forward_in_worst=float(forwards[number, at]),
             volatility_in_worst=float(volatilities[number, at]),
+            weight_in_worst=1 if parts is None else parts[number],
         )
         for number, (position, at) in enumerate(zip(portfolio.positions, worst, strict=True))
     )

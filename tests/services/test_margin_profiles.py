@@ -227,3 +227,13 @@ def test_a_long_option_costs_no_more_than_its_value_and_its_named_charges(name: 
     assert BUFFER_FLOOR not in {one.name for one in told.add_ons}
     charges = sum((max(one.initial, 0) for one in told.add_ons), Fraction(0))
     assert told.initial <= told.mark_to_market + charges + Fraction(1, 10**6)
+
+
+def test_the_named_parts_have_the_weight_of_their_scenario() -> None:
+    """Of far moves Paradex counts a part: the delta of a call sold far out of the money is counted so too."""
+    market = market_of("paradex_pm")
+    expiry = market.time + margins.DAYS[0] * margins.DAY
+    call = Instrument(Kind.OPTION, "BTC", expiry, 150_000.0, True)
+    told = answer(profile("paradex_pm"), Portfolio("A-1", positions=(Position(call, Fraction(-10)),)), market)
+    assert told.worst_initial == "+500%,up"
+    assert abs(told.components.delta_risk * market.settlement_price + told.components.expansion.delta * 0.032) < 1e-6
