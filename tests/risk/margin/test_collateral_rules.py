@@ -182,6 +182,15 @@ def test_a_pools_token_loses_by_the_root_in_every_scenario() -> None:
     assert max(left.values()) == 0.0
 
 
+def test_a_pools_token_leans_by_half_its_value() -> None:
+    """100 tokens, 2 million, against 20 futures short: a million is matched between expiries, .5 % of it charged."""
+    future = Position(Instrument(Kind.FUTURE, "BTC", MONTH), Fraction(-20))
+    told = PLAIN.assess(
+        book(100, future), market(AssetQuote(20_000.0, offsets="BTC", pool=POOL, haircut_maintenance=0.0)), exactly
+    )
+    assert charge(told, "calendar spread") == pytest.approx(1e6 * 0.005)
+
+
 def test_a_pools_token_is_worth_no_more_than_its_coins() -> None:
     """Quoted at 25,000, worth 20,000: a fifth does not count, and the scan is of what does."""
     quote = AssetQuote(25_000.0, offsets="BTC", pool=POOL)
