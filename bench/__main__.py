@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import bench.audit as audit
+import bench.cascade as cascade
 import bench.fold as fold
 import bench.http as http
 import bench.pricing as pricing
@@ -30,6 +31,7 @@ SUITES: Final[dict[str, Callable[[], list[dict[str, Any]]]]] = {
     "audit": audit.run,
     "pricing": pricing.run,
     "simulation": simulation.run,
+    "cascade": cascade.run,
     "projector": projector.run,
     "recovery": recovery.run,
     "system": system.run,

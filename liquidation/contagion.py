@@ -173,7 +173,8 @@ class Entry(NamedTuple):
 
 def book(numbers: I64Array, profile: I64Array, fees_due: I64Array, balance: I64Array, held: Entry) -> Book:
     """A book of accounts [n] with their profiles, fees due, balances [n, assets] and positions in any order."""
-    order = np.lexsort((held.instrument, held.whose))
+    key = held.whose << 32 | held.instrument
+    order = np.arange(len(key)) if bool((key[1:] > key[:-1]).all()) else np.argsort(key, kind="stable")
     holders, positions = rows(HOLDER, len(numbers)), rows(POSITION, len(order))
     count = np.bincount(held.whose, minlength=len(numbers))
     holders["count"][: len(numbers)] = count
