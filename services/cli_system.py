@@ -20,6 +20,7 @@ from prometheus_client import start_http_server
 from psycopg.conninfo import make_conninfo
 
 from ledger.journal import JournalBroken, JournalFull, JournalLocked, JournalUnreachable
+from ledger.journal.security import SECURITY
 from ledger.journal.topics import PREFIX, SettingsWrong, check, create
 from ledger.store.faults import LoginTaken, StoreAway, StoreOutdated, StoreRefused
 from ledger.store.migrating import REVISION, migrate
@@ -143,6 +144,8 @@ def up_command(
                 children = up.embedded(out, settings, port, store)
             else:
                 if kafka == EMBEDDED:
+                    if os.environ.get(SECURITY):
+                        raise ValueError(f"a broker of one's own is reached in the clear: {SECURITY} must not be set")
                     broker_port = up.free_port()
                     kafka = f"127.0.0.1:{broker_port}"
                     tree.start(up.own_broker(out, broker_port))

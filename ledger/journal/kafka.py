@@ -18,6 +18,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import CorruptRecordError, KafkaError, LogTruncationError, OffsetOutOfRangeError
 
 from ledger.journal import EntryTooLarge, JournalBroken, JournalFull, JournalUnreachable
+from ledger.journal.security import connection
 from schemas.limits import MAX_ENTRY_BYTES
 
 LARGEST_RECORD: Final = 16 << 20
@@ -73,7 +74,7 @@ class KafkaPublisher:
         milliseconds = int(timeout * 1000)
         try:
             self._producer = KafkaProducer(
-                bootstrap_servers=address, acks="all", enable_idempotence=True, linger_ms=0, batch_size=_BATCH,
+                **connection(address), acks="all", enable_idempotence=True, linger_ms=0, batch_size=_BATCH,
                 max_request_size=_REQUEST, delivery_timeout_ms=milliseconds, max_block_ms=milliseconds,
                 request_timeout_ms=max(milliseconds // 2, 1), bootstrap_timeout_ms=milliseconds,
                 reconnect_backoff_max_ms=500, retry_backoff_ms=_RETRY_MS, allow_auto_create_topics=False,
@@ -167,7 +168,7 @@ class PartitionReader:
         milliseconds = int(timeout * 1000)
         with self._naming(0):
             self._consumer = KafkaConsumer(
-                bootstrap_servers=address, group_id=None, enable_auto_commit=False, auto_offset_reset="none",
+                **connection(address), group_id=None, enable_auto_commit=False, auto_offset_reset="none",
                 fetch_max_wait_ms=_FETCH_WAIT_MS,
                 fetch_max_bytes=_FETCH, max_partition_fetch_bytes=_FETCH, max_poll_records=_RECORDS, check_crcs=True,
                 request_timeout_ms=milliseconds, bootstrap_timeout_ms=milliseconds,

@@ -12,6 +12,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from ledger.journal import JournalUnreachable
+from ledger.journal.security import connection
 
 PREFIX: Final = "novate"
 JOURNAL: Final = "journal"
@@ -180,7 +181,7 @@ def _admin(address: str, timeout: float) -> Iterator[Any]:
     milliseconds = int(timeout * 1000)
     try:
         admin = KafkaAdminClient(
-            bootstrap_servers=address, bootstrap_timeout_ms=milliseconds, request_timeout_ms=milliseconds
+            **connection(address), bootstrap_timeout_ms=milliseconds, request_timeout_ms=milliseconds
         )
         try:
             yield admin

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from ledger.journal.security import connection
 from ledger.journal.topics import topic_name
 from services.processors.records import Place, Record
 
@@ -35,7 +36,7 @@ class Listening:
     async def start(self) -> dict[Place, int]:
         """Connect; returns where each place ends now. Raises aiokafka's errors where the broker does not answer."""
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._address, group_id=None, enable_auto_commit=False, auto_offset_reset="none",
+            **connection(self._address), group_id=None, enable_auto_commit=False, auto_offset_reset="none",
             fetch_max_wait_ms=_FETCH_WAIT_MS, max_partition_fetch_bytes=_FETCH,
         )  # fmt: skip
         await self._consumer.start()

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 
+from ledger.journal.security import connection
 from ledger.journal.topics import topic_name
 from services.processors.records import Write
 
@@ -43,7 +44,7 @@ class Output:
     async def start(self) -> None:
         """Connect. Raises aiokafka's KafkaConnectionError."""
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._address, enable_idempotence=True, acks="all", linger_ms=self._linger_ms,
+            **connection(self._address), enable_idempotence=True, acks="all", linger_ms=self._linger_ms,
             max_batch_size=_BATCH, max_request_size=_LARGEST, request_timeout_ms=int(GIVE_UP * 1000),
             retry_backoff_ms=_RETRY_MS,
         )  # fmt: skip

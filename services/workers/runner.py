@@ -22,6 +22,7 @@ import faust
 import faust.transport.drivers.aiokafka as driver
 from faust.types import TP
 
+from ledger.journal.security import connection
 from ledger.journal.topics import topic_name
 from services.lockstep import Settings
 from services.processors.records import Place, Processor, Record, Snapshot, Topic, Write, key_of
@@ -164,6 +165,7 @@ class Worker:
         app = faust.App(
             f"{where.prefix}-{part.name}",
             broker=f"kafka://{where.address}",
+            broker_credentials=_credentials(connection(where.address)),
             broker_session_timeout=where.session,
             broker_heartbeat_interval=where.heartbeat,
             broker_request_timeout=60.0,
@@ -282,6 +284,17 @@ class Worker:
         if seeks == 0:
             log.warning("read again", extra={"topic": place[0].value, "partition": place[1], "offset": offset})
         await self._app.consumer.seek(TP(topic_name(self._where.prefix, place[0]), place[1]), offset)
+
+
+def _credentials(told: Mapping[str, Any]) -> faust.auth.Credentials | None:
+    """What `connection` gives, in Faust's form."""
+    context = told.get("ssl_context")
+    if "sasl_mechanism" in told:
+        return faust.SASLCredentials(
+            username=told["sasl_plain_username"], password=told["sasl_plain_password"], ssl_context=context,
+            mechanism=told["sasl_mechanism"],
+        )  # fmt: skip
+    return faust.SSLCredentials(context) if context is not None else None
 
 
 def _transport(app: faust.App, worker: Worker) -> driver.Transport:
