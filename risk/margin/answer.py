@@ -77,6 +77,8 @@ class Assessment:
     legs: tuple[LegAnswer, ...] = ()
     add_ons: tuple[AddOn, ...] = ()
     collateral: tuple[CollateralAnswer, ...] = ()
+    step: float = 0.0
+    """years that pass in every scenario"""
     notes: tuple[str, ...] = ()
     """what the reader must know: proxies used, prices that were stale"""
     new_risk: bool = True

@@ -118,7 +118,7 @@ def _expanded(told: Assessment, legs: Sequence[Quoted], quantities: Sequence[flo
         volatility = None if answer is None else answer.volatility_in_worst
         moves.append(0.0 if forward is None else forward / leg.forward - 1.0)
         shocks.append(0.0 if volatility is None else volatility - leg.volatility)
-    return expansion(legs, quantities, moves, shocks)
+    return expansion(legs, quantities, moves, shocks, [min(told.step, leg.years) for leg in legs])
 
 
 def _referred(legs: Sequence[Quoted], quantities: Sequence[float], market: Market, header: Header) -> Parts:

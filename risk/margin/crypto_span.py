@@ -121,6 +121,7 @@ def _assessed(rules: Rules, portfolio: Portfolio, market: Market, fact: Fact) ->
         mark_to_market=carried,
         worst_initial=name,
         worst_maintenance=name,
+        step=rules.step,
         scenarios=tuple(ScenarioPnl(_id(rules, at), together[at], _groups(legs, worst, at)) for at in moves),
         legs=scan.leg_answers(
             portfolio,

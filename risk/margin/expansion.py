@@ -56,12 +56,12 @@ def expansion(
     quantities: Sequence[float],
     move: npt.ArrayLike,
     shock: npt.ArrayLike = 0.0,
-    step: float = 0.0,
+    step: npt.ArrayLike = 0.0,
 ) -> Parts:
     """The parts of a scenario's gain over these legs, each held `quantities` contracts (negative: short).
 
     `move` is the relative move of spot and forwards (-0.15: down by 15 %), `shock` the absolute move of volatility
-    (0.1: ten points), each one number for all legs or one a leg; `step` is years that pass, at most to the next expiry.
+    (0.1: ten points), and `step` years that pass, at most to its expiry: each one number for all legs or one a leg.
     A volatility below zero after its shock counts as zero. Discounting keeps its rate. Raises StepPastExpiry, and
     risk.black76.OutOfDomainError for a move of -1 or below.
     """
@@ -77,20 +77,21 @@ def expansion(
     strike, volatility, years, rate = np.array(
         [(leg.instrument.strike, leg.volatility, leg.years, leg.rate) for leg in options]
     ).T
-    if step < 0.0 or step > years.min():
-        raise StepPastExpiry(f"a step of {step} years: 0 to {years.min()}, the nearest expiry, is needed")
+    passed = np.broadcast_to(np.asarray(step, np.float64), forwards.shape)[option]
+    if np.any(passed < 0.0) or np.any(passed > years):
+        raise StepPastExpiry(f"a step of {passed.max():g} years: 0 to {years.min():g}, the nearest expiry, is needed")
     forward, by, count = forwards[option], moved[option], held[option]
     shocked = np.broadcast_to(np.asarray(shock, np.float64), forwards.shape)[option]
     now = sensitivities(call, forward, strike, volatility, years, rate)
-    after = black76.price(call, forward + by, strike, np.maximum(volatility + shocked, 0.0), years - step, rate)
+    after = black76.price(call, forward + by, strike, np.maximum(volatility + shocked, 0.0), years - passed, rate)
     return Parts(
         delta=linear + _sum(count, now.delta, by),
         gamma=_sum(count, now.gamma, 0.5 * by * by),
         vega=_sum(count, now.vega, shocked),
         vanna=_sum(count, now.vanna, by * shocked),
         volga=_sum(count, now.volga, 0.5 * shocked * shocked),
-        theta=_sum(count, now.theta, np.full(len(by), step)),
-        charm=_sum(count, now.charm, by * step),
+        theta=_sum(count, now.theta, passed),
+        charm=_sum(count, now.charm, by * passed),
         revaluation=linear + float(count @ (after - now.price)),
     )
 

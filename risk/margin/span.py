@@ -229,6 +229,7 @@ def _told(
         mark_to_market=stands.mark_to_market,
         worst_initial=worst,
         worst_maintenance=worst,
+        step=rules.look_ahead / 365.0,
         scenarios=tuple(scenarios),
         legs=scan.leg_answers(
             portfolio,
