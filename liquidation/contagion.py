@@ -98,6 +98,8 @@ class Cascade(NamedTuple):
     """by how much the book's coins, and what is open against nobody in it, changed in value; what was sold included"""
     notional: FloatArray
     """[accounts] sold"""
+    left: Book
+    """what is held at the end"""
 
     @property
     def first_loss(self) -> float:
@@ -283,6 +285,7 @@ def cascade(start: Book, reprice: Reprice, shock: FloatArray, volatility: float,
         buyers=taken.worth(market),
         revalued=whole.worth(market) - outset,
         notional=notional,
+        left=now,
     )
 
 
