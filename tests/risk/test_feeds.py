@@ -62,6 +62,8 @@ def test_a_price_is_as_old_and_as_doubtful_as_its_median_feed() -> None:
     told = {1: feed(100, age=5, spread=1), 2: feed(101, age=30, spread=3), 3: feed(102, age=10, spread=2)}
     # own quotes reach 99 ... 101, 98 ... 104, 100 ... 104: 2, 3 and 3 from 101
     assert agree(told, RULES, NOW).agreed == Agreed(101, NOW - 10 * SECOND, 3)
+    halves = {number: feed(100, spread=spread) for number, spread in enumerate((0, 0, 2, 2))}
+    assert agree(halves, RULES, NOW).agreed == Agreed(100, NOW, 2)  # of two in the middle the larger doubt
 
 
 def test_one_feed_cannot_make_the_others_old() -> None:
