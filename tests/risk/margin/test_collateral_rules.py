@@ -162,6 +162,13 @@ def test_what_falls_with_the_book_is_refused(position: Position, offsets: str | 
     assert any("wrong-way" in note for note in told.notes) == refused
 
 
+def test_what_the_scan_moves_is_not_refused_beside_what_it_does_not() -> None:
+    at = market(AssetQuote(1.0, offsets="BTC"))
+    at = replace(at, assets={**at.assets, "USDX": AssetQuote(1.0)})
+    held = replace(book(1_000, perp(1)), collateral=(Holding("GOV", Fraction(1_000)), Holding("USDX", Fraction(1))))
+    assert profile(**UNCUT).assess(held, at, exactly).collateral[0].haircut == 0
+
+
 POOL = Pool(base=100, other=10e6, tokens=1_000)
 
 
