@@ -331,21 +331,28 @@ def test_age_widens_the_price_range(limit: Parameter, hours: int, times: float) 
     assert reasons(world.trade(16, 17, PERP_BTC, 1, 800_000)) == ["STALE_PRICE"] * 2
 
 
-def test_an_old_surface_widens_options_then_stops_them_alone() -> None:
+def with_old_surface(widening: int, hours: int) -> World:
     world = World()
     world.open(16, 17)
     world.deposit(16, 50_000 * MICRO)
     world.deposit(17, 50_000 * MICRO)
-    changed(
-        world, (P.ORACLE_MAX_AGE, 0, 24 * HOUR), (P.ORACLE_WIDENING, 0, 10_000), (P.ORACLE_VOLATILITY_AGE, 0, 4 * HOUR)
-    )
+    age = (P.ORACLE_VOLATILITY_AGE, 0, 4 * HOUR)
+    changed(world, (P.ORACLE_MAX_AGE, 0, 24 * HOUR), (P.ORACLE_WIDENING, 0, widening), age)
     world.trade(17, 16, CALL_BTC, 10, 30_000)
-    price_and_mark(world, 2 * HOUR)
-    fresh = world.state.profiles.largest[SPAN, [PERP_BTC, CALL_BTC]].tolist()
-    price_and_mark(world, 2 * HOUR)
-    old = world.state.profiles.largest[SPAN, [PERP_BTC, CALL_BTC]].tolist()
-    assert old[0] == fresh[0]
-    assert old[1] > fresh[1]
+    price_and_mark(world, hours * HOUR)
+    return world
+
+
+def test_an_old_surface_widens_options_then_stops_them_alone() -> None:
+    def largest(widening: int, hours: int) -> list[int]:
+        found: list[int] = with_old_surface(widening, hours).state.profiles.largest[SPAN, [PERP_BTC, CALL_BTC]].tolist()
+        return found
+
+    assert largest(10_000, 2) == largest(0, 2)
+    perp, call = largest(10_000, 4)
+    assert perp == largest(0, 4)[0]
+    assert call > largest(0, 4)[1]
+    world = with_old_surface(10_000, 4)
     assert reasons(world.trade(17, 16, CALL_BTC, 1, 30_000)) == []
     price_and_mark(world, 1)
     assert reasons(world.trade(17, 16, CALL_BTC, 1, 30_000)) == ["STALE_PRICE"] * 2
