@@ -205,19 +205,22 @@ def _sorted_out(portfolio: Portfolio, market: Market, header: Header) -> tuple[P
 def _with_refused(told: Assessment, refused: tuple[Holding, ...], market: Market, fact: Fact) -> Assessment:
     """Equity counts collateral whole, so what is not accepted is worth its value there and is charged as much."""
     answers = []
+    owned: Number = fact(0.0)
     whole: Number = fact(0.0)
     for one in refused:
         quote = market.assets.get(one.asset)
         if quote is None:
             raise NotInMarket(f"assets.{one.asset} is not in the market")
         value: Number = Fraction(one.amount) * fact(quote.price / market.settlement_price)
-        whole = whole + value
-        answers.append(CollateralAnswer(one.asset, value, value, value))
+        owned = owned + value
+        charged = max(value, fact(0.0))  # a debt in it stays owed
+        whole = whole + charged
+        answers.append(CollateralAnswer(one.asset, value, charged, charged))
     return replace(
         told,
         initial=told.initial + whole,
         maintenance=told.maintenance + whole,
-        equity=told.equity + whole,
+        equity=told.equity + owned,
         add_ons=(*told.add_ons, AddOn(NOT_ACCEPTED, whole, whole)),
         collateral=(*told.collateral, *answers),
         notes=(*told.notes, f"not accepted as collateral: {', '.join(one.asset for one in refused)}"),

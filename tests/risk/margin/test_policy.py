@@ -209,6 +209,10 @@ def test_collateral_that_is_not_accepted_counts_nothing() -> None:
     assert all_of_it.equity > one_less.equity + 6_000
     assert [one.name for one in all_of_it.add_ons] == [NOT_ACCEPTED]
     assert any("ETH" in note for note in all_of_it.notes)
+    # a debt in it stays owed
+    owing = asked(replace(held, collateral=(*held.collateral[:1], Holding("ETH", Fraction(-2)))))
+    assert owing.equity < one_less.equity - 6_000
+    assert owing.initial.requirement == one_less.initial.requirement
     # what everything is settled in is cash, wherever it is told
     cash = asked(replace(book(perp(1), cash=0), collateral=(Holding("USDC", Fraction(100_000)),)))
     assert cash.equity == asked(book(perp(1))).equity
