@@ -241,7 +241,7 @@ REFUSALS = [
     (("balance", "DIR", "--account", 16, "--as-of", "2019-03-11T03:00:00Z"), "2019-03-11T03:00:00Z is before the"),
     (("proof", "DIR", "--entry", 99_999), "entry 99999 is not there: the journal's offsets are 0 to END"),
     (("proof", "DIR", "--entry", -1), "entry -1 is not there: the journal's offsets are 0 to END"),
-    (("schema", "avro"), "avro is no form: sbe, events or outcomes"),
+    (("schema", "avro"), "avro is no form: sbe, events, outcomes, margin-portfolio"),
     (("run", "--out", "DIR", "--accounts", 40, "--shards", 3), "the run in this directory has shards 2, not 3"),
     (("run", "--out", "DIR/settings.json"), "settings.json"),
     (("run", "--out", "DIR", "--prices", "no/such"), "no/such"),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import subprocess
+import sys
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -445,7 +448,10 @@ def test_a_profile_of_ones_own_is_a_file(folder: Path) -> None:
 def test_profiles_are_listed_and_printed() -> None:
     listed = json.loads(CliRunner().invoke(app, ["profiles", "--json"]).output)
     assert [one["profile"] for one in listed] == list(published_profiles())
-    table = CliRunner().invoke(app, ["profiles"], env={"COLUMNS": "200"}).output
+    command = (sys.executable, "-m", "services.cli", "profiles")
+    table = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "200"}
+    ).stdout
     assert all(one["profile"] in table and one["hash"][:12] in table for one in listed)
     assert CliRunner().invoke(app, ["profiles", PROFILE]).output == profile_text(PROFILE)
     assert isinstance(CliRunner().invoke(app, ["profiles", "nothing"]).exception, Refused)
