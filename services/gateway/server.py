@@ -13,6 +13,8 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.pauses import keep_now_and_warm
+
 MOST_CONNECTIONS: Final = 2048
 HEADER_BYTES: Final = 16 << 10
 STOPPING_SECONDS: Final = 5
@@ -31,6 +33,7 @@ def serve(app: ASGIApp, host: str, port: int, *, certificate: Path | None = None
         log.addHandler(handler)
         log.setLevel(logging.INFO)
         log.propagate = False
+    keep_now_and_warm()
     _server(app, host, port, certificate, key).run()
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from ledger.journal.topics import PREFIX
 from services.health import HealthServer
 from services.lockstep import Settings
+from services.pauses import keep_now_and_warm
 from services.workers.logs import to_json_lines
 from services.workers.measures import Measures
 from services.workers.parts import PARTS
@@ -57,6 +58,7 @@ async def _run(options: argparse.Namespace, settings: Settings, where: Deploymen
     with HealthServer(options.host, options.port, Telling(worker, measures).page) as health:
         url = options.announce or f"http://{options.host}:{health.port}"
         log.info("serving", extra={"url": url})
+        keep_now_and_warm()
         await worker.run(url)
 
 
