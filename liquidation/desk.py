@@ -12,6 +12,7 @@ from insurance.fund import Owed, pay
 from liquidation import auction, bankruptcy
 from liquidation.auction import Reserved, Terms
 from liquidation.book import Book, book, sellable
+from liquidation.pacing import ordered, paced, room
 from liquidation.plan import Holding, plan
 from liquidation.view import MarketView
 from schemas.chart import House
@@ -97,6 +98,7 @@ class Desk:
         self._failing: set[int] = set()
         self._closed_down: defaultdict[tuple[int, int], int] = defaultdict(int)
         self._books = _Books()
+        self._room: dict[int, int] = {}
         self._opened: list[AuctionOpened] = []
         self._closed: list[int] = []
         self._bids: list[BidReserved] = []
@@ -189,8 +191,9 @@ class Desk:
             if running.account not in books.due:
                 events.append(self._end(number))
         unpromised = {asset: view.amount_value(asset, amount) for asset, amount in books.fund.items()}
-        for account, due in sorted(books.due.items()):
-            failing = book(due, books.positions[account], books.balances[account], view)
+        self._room = room(((one.instrument, one.remaining) for one in self._auctions.values()), view)
+        for due in ordered(books.due) if self._room else [due for _, due in sorted(books.due.items())]:
+            failing = book(due, books.positions[due.account], books.balances[due.account], view)
             events += self._liquidate(failing, unpromised, view)
         self._done = 0
         self._books = _Books()
@@ -244,7 +247,7 @@ class Desk:
         # costed as if sold a mark after the opening: the opening price seldom finds a buyer, the floor seldom is needed
         sales = plan(holdings, failing.equity, requirement, auction.discount(terms, 1))
         events: list[Event] = []
-        for sale in sales:
+        for sale in paced(sales, failing.equity, self._room, view) if self._room else sales:
             number = self._next_auction
             self._next_auction += 1
             self._auctions[number] = _Auction(failing.account, sale.instrument, self._mark, sale.quantity, terms)

@@ -16,6 +16,12 @@ class MarketView(Protocol):
     def terms(self) -> Terms:
         """How auctions opened now run."""
 
+    def pacing(self) -> Mapping[int, int]:
+        """The most that forced sales may have on offer, micro-dollars by underlying; without a limit it is left out."""
+
+    def underlying(self, instrument: int) -> int:
+        """The underlying an instrument follows."""
+
     def mark(self, instrument: int) -> int:
         """An instrument's mark, ticks."""
 

@@ -34,6 +34,7 @@ DEFAULTS: Final[Mapping[Parameter, int]] = MappingProxyType(
         Parameter.ORACLE_WIDENING: 0,
         Parameter.PEG_BOUND: 0,
         Parameter.DEPEG_HAIRCUT: 5_000,
+        Parameter.PACING: 0,
     }
 )
 
@@ -62,6 +63,7 @@ RANGES: Final[Mapping[Parameter, tuple[int, int]]] = MappingProxyType(
         Parameter.ORACLE_WIDENING: (0, 100_000),
         Parameter.PEG_BOUND: (0, 10_000),
         Parameter.DEPEG_HAIRCUT: (0, 10_000),
+        Parameter.PACING: (0, 2**60),
     }
 )
 """Smallest and largest value of each parameter."""
@@ -69,6 +71,11 @@ RANGES: Final[Mapping[Parameter, tuple[int, int]]] = MappingProxyType(
 OF_AN_ASSET: Final = frozenset({Parameter.HAIRCUT, Parameter.PEG_BOUND, Parameter.DEPEG_HAIRCUT})
 """Parameters whose scope is an asset, never the dollar."""
 OF_AN_UNDERLYING: Final = frozenset(
-    {Parameter.ORACLE_MIN_FEEDS, Parameter.ORACLE_FEED_DEVIATION, Parameter.ORACLE_MAX_UNCERTAINTY}
+    {
+        Parameter.ORACLE_MIN_FEEDS,
+        Parameter.ORACLE_FEED_DEVIATION,
+        Parameter.ORACLE_MAX_UNCERTAINTY,
+        Parameter.PACING,
+    }
 )
 """Parameters whose scope is an underlying; all others have scope 0."""

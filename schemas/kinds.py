@@ -174,6 +174,8 @@ class Parameter(IntEnum):
     """scope asset: worth a dollar, and depegged where below that by more than this, basis points; 0: no peg"""
     DEPEG_HAIRCUT = 22
     """scope asset: least haircut while depegged, basis points"""
+    PACING = 57
+    """scope underlying: most that forced sales may have on offer at a mark, micro-dollars at the mark; 0: no limit"""
 
 
 class ClosingReason(IntEnum):

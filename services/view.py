@@ -29,6 +29,16 @@ class StateView:
         read = self._state.parameter
         return Terms(read(Parameter.AUCTION_START), read(Parameter.AUCTION_STEP), read(Parameter.AUCTION_FLOOR))
 
+    def pacing(self) -> Mapping[int, int]:
+        """See MarketView."""
+        read = self._state.parameter
+        limits = {number: read(Parameter.PACING, number) for number in sorted(self._state.facts.underlyings)}
+        return {number: limit for number, limit in limits.items() if limit}
+
+    def underlying(self, instrument: int) -> int:
+        """See MarketView."""
+        return int(self._state.market.underlying[instrument])
+
     def mark(self, instrument: int) -> int:
         """See MarketView."""
         return int(self._state.market.mark[instrument])

@@ -45,9 +45,16 @@ class View:
 
     def __init__(self) -> None:
         self.marks = {PERP: 10_000, OTHER: 10_000, SPOT: 100}
+        self.limits: dict[int, int] = {}
 
     def terms(self) -> Terms:
         return Terms(50, 50, 100)
+
+    def pacing(self) -> Mapping[int, int]:
+        return self.limits
+
+    def underlying(self, instrument: int) -> int:
+        return instrument
 
     def mark(self, instrument: int) -> int:
         return self.marks[instrument]
