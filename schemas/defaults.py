@@ -35,6 +35,18 @@ DEFAULTS: Final[Mapping[Parameter, int]] = MappingProxyType(
         Parameter.PEG_BOUND: 0,
         Parameter.DEPEG_HAIRCUT: 5_000,
         Parameter.PACING: 0,
+        Parameter.BREAKER_FUND_SHARE: 10_000,
+        Parameter.BREAKER_STRESS: 0,
+        Parameter.BREAKER_RESET: 9_000,
+        Parameter.OWNER_SHARE: 0,
+        Parameter.PRICE_BREAKER: 0,
+        Parameter.PRICE_BREAKER_MARKS: 4,
+        Parameter.AUCTION_FRACTION: 10_000,
+        Parameter.PORTFOLIO_AUCTION_MARKS: 0,
+        Parameter.PORTFOLIO_RESERVE: 500,
+        Parameter.BACKSTOP_DISCOUNT: 500,
+        Parameter.BUFFER_GAP: 0,
+        Parameter.GAP_TOLD: 0,
     }
 )
 
@@ -64,6 +76,18 @@ RANGES: Final[Mapping[Parameter, tuple[int, int]]] = MappingProxyType(
         Parameter.PEG_BOUND: (0, 10_000),
         Parameter.DEPEG_HAIRCUT: (0, 10_000),
         Parameter.PACING: (0, 2**60),
+        Parameter.BREAKER_FUND_SHARE: (0, 1_000_000),
+        Parameter.BREAKER_STRESS: (0, 1_000_000),
+        Parameter.BREAKER_RESET: (0, 9_999),
+        Parameter.OWNER_SHARE: (0, 10_000),
+        Parameter.PRICE_BREAKER: (0, 1_000_000),
+        Parameter.PRICE_BREAKER_MARKS: (0, 10_000),
+        Parameter.AUCTION_FRACTION: (1, 10_000),
+        Parameter.PORTFOLIO_AUCTION_MARKS: (0, 1_000),
+        Parameter.PORTFOLIO_RESERVE: (0, 10_000),
+        Parameter.BACKSTOP_DISCOUNT: (0, 10_000),
+        Parameter.BUFFER_GAP: (0, 10_000),
+        Parameter.GAP_TOLD: (0, 1),
     }
 )
 """Smallest and largest value of each parameter."""
@@ -76,6 +100,9 @@ OF_AN_UNDERLYING: Final = frozenset(
         Parameter.ORACLE_FEED_DEVIATION,
         Parameter.ORACLE_MAX_UNCERTAINTY,
         Parameter.PACING,
+        Parameter.BREAKER_FUND_SHARE,
+        Parameter.BREAKER_STRESS,
+        Parameter.PRICE_BREAKER,
     }
 )
 """Parameters whose scope is an underlying; all others have scope 0."""

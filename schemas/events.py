@@ -12,6 +12,7 @@ from typing import Final
 
 from schemas.kinds import (
     AccountStatus,
+    ClosingReason,
     InstrumentStatus,
     Kind,
     LinkKind,
@@ -593,3 +594,119 @@ class CapitalContributed:
     asset: U16
     time: Time
     amount: I64
+
+
+# --- whole portfolios, and backstops ----------------------------------------------------------------------------------
+
+
+@define(EVENTS, 65)
+class PortfolioLot:
+    """A position of a portfolio that is about to be offered, signed as the failing account's leg (a sale < 0)."""
+
+    flags: U16 = 0
+    instrument: U32
+    auction: U64
+    quantity: I64
+
+
+@define(EVENTS, 66)
+class PortfolioOffered:
+    """The lots of this auction, so many, are for sale together until mark `closes`: sealed bids, all legs or none.
+
+    A bid asks for a discount off each leg's mark, at most `reserve` basis points.
+    """
+
+    flags: U16 = 0
+    lots: U16
+    account: U32
+    auction: U64
+    mark: U64
+    closes: U64
+    reserve: I64
+
+
+@define(EVENTS, 67)
+class PortfolioBid:
+    """A liquidator takes every leg of a portfolio, at this discount off each leg's mark at the close, basis points."""
+
+    flags: U16 = 0
+    bidder: U32
+    auction: U64
+    bid: U64
+    time: Time
+    discount: I64
+
+
+@define(EVENTS, 68)
+class PortfolioAwarded:
+    """A sealed bid won: every leg is posted at its mark less the discount, and the bid's reservation ends."""
+
+    flags: U16 = 0
+    account: U32
+    bidder: U32
+    auction: U64
+    bid: U64
+    discount: I64
+
+
+@define(EVENTS, 69)
+class PortfolioEnded:
+    """A portfolio is no longer on offer: every bid's reservation ends."""
+
+    flags: U16 = 0
+    reason: ClosingReason
+    account: U32
+    auction: U64
+
+
+@define(EVENTS, 70)
+class BackstopCommitted:
+    """An account undertakes to take over what nobody bought, up to this much initial margin (micro-dollars); 0 ends
+    it."""
+
+    flags: U16 = 0
+    account: U32
+    time: Time
+    capacity: I64
+
+
+# --- circuit breakers ------------------------------------------------------------------------------------------------
+
+
+@define(EVENTS, 89)
+class BreakerChanged:
+    """An underlying's open interest against its limit at a mark, micro-dollars: tripped 1 lets no new risk in.
+
+    Said when it trips, when it is reset, and when the limit has moved.
+    """
+
+    flags: U16 = 0
+    tripped: U8
+    underlying: U16
+    mark: U64
+    interest: I64
+    limit: I64
+
+
+@define(EVENTS, 90)
+class OwnerLimited:
+    """An owner's open interest in an underlying against what one owner may hold of it, micro-dollars; `limited` 1: the
+    owner's accounts open no new risk there."""
+
+    flags: U16 = 0
+    limited: U8
+    underlying: U16
+    owner: U32
+    mark: U64
+    interest: I64
+    limit: I64
+
+
+@define(EVENTS, 91)
+class OwnerAsked:
+    """Every shard says what it has of an owner's open interest in an underlying."""
+
+    flags: U16 = 0
+    underlying: U16
+    owner: U32
+    mark: U64

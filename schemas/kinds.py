@@ -96,6 +96,7 @@ class LegKind(IntEnum):
     REVERSAL = 1
     LIQUIDATION = 2
     DELEVERAGING = 3
+    BACKSTOP = 4
 
 
 class PostingKind(IntEnum):
@@ -177,6 +178,40 @@ class Parameter(IntEnum):
     PACING = 57
     """scope underlying: most that forced sales may have on offer at a mark, micro-dollars at the mark; 0: no limit"""
 
+    BREAKER_FUND_SHARE = 48
+    """scope underlying: the part of the fund that its open interest may put at risk, basis points"""
+    BREAKER_STRESS = 49
+    """scope underlying: the part of its open interest that a stress leaves to the fund, basis points; 0: no limit"""
+    BREAKER_RESET = 50
+    """what tripped at its limit is reset below this part of it, basis points"""
+    OWNER_SHARE = 51
+    """the part of an underlying's limit that one owner may hold, basis points; 0: no limit"""
+    PRICE_BREAKER = 52
+    """scope underlying: it moved further than this between two marks: no new risk for a while, basis points; 0: off"""
+    PRICE_BREAKER_MARKS = 53
+    """marks for which a moved price lets no new risk in; 0: off"""
+    AUCTION_FRACTION = 35
+    """largest part of what an auction planned to sell that is sold at one mark, basis points"""
+    PORTFOLIO_AUCTION_MARKS = 36
+    """marks that a whole portfolio is on offer to sealed bids; 0: never offered"""
+    PORTFOLIO_RESERVE = 37
+    """largest discount of a sealed bid, basis points of each leg's mark"""
+    BACKSTOP_DISCOUNT = 38
+    """discount at which committed backstops take over what nobody bought, basis points of each leg's mark"""
+    BUFFER_GAP = 39
+    """added to every profile's buffer, a share of maintenance, for the liquidation gap, basis points"""
+    GAP_TOLD = 40
+    """1: every liquidated leg's price against its mark is told"""
+
+
+class BreakerCause(IntEnum):
+    """What lets no new risk in an underlying."""
+
+    OPEN_INTEREST = 0
+    OWNER = 1
+    """one owner holds too much of it: that owner's accounts alone"""
+    PRICE = 2
+
 
 class ClosingReason(IntEnum):
     """Why an auction or an order ended."""
@@ -189,6 +224,8 @@ class ClosingReason(IntEnum):
     INSTRUMENT_ENDED = 5
     DELEVERAGED = 6
     SUPERSEDED = 7
+    NO_BID = 9
+    BACKSTOPPED = 10
 
 
 class Reason(IntEnum):
@@ -271,3 +308,14 @@ class Reason(IntEnum):
     BIDDER_BELOW_MARGIN = 128
     BIDDER_NOT_ALLOWED = 129
     TIME_OUT_OF_RANGE = 140
+    BREAKER_TRIPPED = 185
+    OWNER_LIMITED = 186
+    BREAKER_OFF = 187
+    BREAKER_UNCHANGED = 188
+    BREAKER_UNFOUNDED = 189
+    PORTFOLIO_ON_OFFER = 159
+    PORTFOLIO_INCOMPLETE = 160
+    PORTFOLIO_CLOSED = 161
+    PORTFOLIO_STILL_OPEN = 162
+    BID_ABOVE_RESERVE = 163
+    ONE_BID_A_PORTFOLIO = 164

@@ -6,7 +6,7 @@ An outcome is named by the entry's n, the event's `index` within it and, where t
 
 from typing import Final
 
-from schemas.kinds import ClosingReason, LegKind, Parameter, PostingKind, Reason, Rung
+from schemas.kinds import BreakerCause, ClosingReason, LegKind, Parameter, PostingKind, Reason, Rung
 from schemas.message import I64, U8, U16, U32, U64, Bytes32, Catalogue, define
 
 OUTCOMES: Final = Catalogue()
@@ -306,3 +306,127 @@ class DeficitCovered:
     account: U32
     amount: I64
     remaining: I64
+
+
+@define(OUTCOMES, 129)
+class PortfolioOpened:
+    """A whole portfolio is on offer until mark `closes`; `reason` is not NONE where its account cannot sell it."""
+
+    index: U32
+    reason: Reason
+    lots: U16
+    account: U32
+    auction: U64
+    mark: U64
+    closes: U64
+    reserve: I64
+
+
+@define(OUTCOMES, 130)
+class PortfolioBidReserved:
+    """A sealed bid's margin is reserved for all legs; before the close it is for the desk alone."""
+
+    index: U32
+    bidder: U32
+    auction: U64
+    bid: U64
+    discount: I64
+
+
+@define(OUTCOMES, 131)
+class PortfolioBidDropped:
+    """A sealed bid is void: at a mark its bidder's equity no longer covered what was reserved."""
+
+    index: U32
+    bidder: U32
+    auction: U64
+    bid: U64
+
+
+@define(OUTCOMES, 132)
+class PortfolioClosed:
+    """A portfolio is no longer on offer, sold or not."""
+
+    index: U32
+    reason: ClosingReason
+    account: U32
+    auction: U64
+
+
+@define(OUTCOMES, 133)
+class BackstopCapacity:
+    """What a backstop can take over at a mark: of `committed`, what its equity is above its initial margin."""
+
+    index: U32
+    account: U32
+    mark: U64
+    committed: I64
+    capacity: I64
+
+
+@define(OUTCOMES, 134)
+class LiquidationGap:
+    """A liquidated leg's price against its mark. Micro-dollars.
+
+    `worth` is the leg's value at the mark, `lost` what the account got less than that (or paid more);
+    `maintenance` is what its whole portfolio required at the mark.
+    """
+
+    index: U32
+    account: U32
+    instrument: U32
+    auction: U64
+    mark: U64
+    quantity: I64
+    worth: I64
+    lost: I64
+    maintenance: I64
+
+
+@define(OUTCOMES, 148)
+class OpenInterest:
+    """What a shard's accounts hold open in an underlying at a mark, each side's notional in micro-dollars.
+
+    Told while the underlying's open interest is limited. SUSPENSE is not counted: it nets within a shard.
+    """
+
+    index: U32
+    underlying: U16
+    mark: U64
+    long: I64
+    short: I64
+
+
+@define(OUTCOMES, 149)
+class OwnerInterest:
+    """What a shard's accounts of one owner hold open in an underlying, each side's notional in micro-dollars.
+
+    `owner` is the lowest number of the owners that links join. Told at a mark of owners that are limited and of those
+    that might have to be, and wherever it was `asked` (1).
+    """
+
+    index: U32
+    asked: U8
+    underlying: U16
+    owner: U32
+    mark: U64
+    long: I64
+    short: I64
+
+
+@define(OUTCOMES, 150)
+class BreakerSwitched:
+    """New risk in an underlying is stopped (`tripped` 1) or let in again, or the limit it is held to has moved.
+
+    OPEN_INTEREST: `interest` against `limit`, micro-dollars. OWNER: the same of one `owner`, whose accounts alone are
+    meant. PRICE: the move between two marks against what is let pass, basis points.
+    """
+
+    index: U32
+    cause: BreakerCause
+    tripped: U8
+    underlying: U16
+    owner: U32
+    mark: U64
+    interest: I64
+    limit: I64
