@@ -15,10 +15,10 @@ from services.processors.deciders import Decider, Liquidating, Paying
 
 class Answers:
     """The desk and the fund, and other deciders beside them. `hear` every entry in order, then append what `following`
-    gives until there is none."""
+    gives until there is none. `desk` stands in for the liquidation desk."""
 
-    def __init__(self, shards: int, *others: Decider) -> None:
-        self._deciders: Sequence[Decider] = (Liquidating(shards), Paying(shards), *others)
+    def __init__(self, shards: int, *others: Decider, desk: Decider | None = None) -> None:
+        self._deciders: Sequence[Decider] = (desk or Liquidating(shards), Paying(shards), *others)
         self._under_way: dict[int, deque[list[Run]]] = {one.source: deque() for one in self._deciders}
 
     def hear(self, source: int, said: Iterable[Run], state: State) -> None:

@@ -65,6 +65,8 @@ class Path:
     times: npt.NDArray[np.int64]
     prices: npt.NDArray[np.int64]
     variance: npt.NDArray[np.float64]
+    stable: npt.NDArray[np.int64] | None = None
+    """[steps] what USDC costs, micro-dollars; None: a dollar throughout"""
 
     def __len__(self) -> int:
         return len(self.times)
@@ -78,8 +80,11 @@ def openings(bars: Sequence[Bar]) -> dict[str, int]:
     return dict(sorted(first.items()))
 
 
-def path(bars: Sequence[Bar], venue: Exchange) -> Path:
-    """The steps that bars become. Raises PricesUnusableError where bars are too few or lie unevenly close."""
+def path(bars: Sequence[Bar], venue: Exchange, stable: Sequence[Bar] = ()) -> Path:
+    """The steps that bars become; `stable` are bars of USDC at the same times, or none.
+
+    Raises PricesUnusableError where bars are too few or lie unevenly close.
+    """
     by_symbol: dict[str, list[Bar]] = {one.symbol: [] for one in venue.underlyings}
     for bar in bars:
         if bar.symbol not in by_symbol:
@@ -92,7 +97,10 @@ def path(bars: Sequence[Bar], venue: Exchange) -> Path:
     times = np.array([start + width * point // POINTS for start in starts for point in range(POINTS)], np.int64)
     prices = np.array([[point for bar in column for point in points(bar)] for column in by_symbol.values()], np.int64)
     columns = [_variance(column, width) for column in by_symbol.values()]
-    return Path(times, np.ascontiguousarray(prices.T), np.ascontiguousarray(np.array(columns).T))
+    if stable and [bar.ts for bar in stable] != starts:
+        raise PricesUnusableError("the bars of USDC are not at the times of the others")
+    dollars = np.array([point for bar in stable for point in points(bar)], np.int64) if stable else None
+    return Path(times, np.ascontiguousarray(prices.T), np.ascontiguousarray(np.array(columns).T), dollars)
 
 
 def points(bar: Bar) -> tuple[int, int, int, int]:
@@ -162,9 +170,11 @@ def governance_price(track: Path, step: int) -> int:
 
 
 def asset_prices(track: Path, venue: Exchange, step: int) -> dict[int, int]:
-    """What one whole unit of each asset costs, micro-dollars, by asset number; USDC stands at one dollar."""
+    """What one whole unit of each asset costs, micro-dollars, by asset number; USDC stands at one dollar
+    where the path does not tell its price."""
     coins = {coin_of(one.underlying): int(track.prices[step, one.underlying]) for one in venue.underlyings}
-    stable = {venue.asset["USD"].asset: MICRO, venue.asset["USDC"].asset: MICRO}
+    usdc = MICRO if track.stable is None else int(track.stable[step])
+    stable = {venue.asset["USD"].asset: MICRO, venue.asset["USDC"].asset: usdc}
     return {**stable, **coins, venue.asset["GOV"].asset: governance_price(track, step)}
 
 

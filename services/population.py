@@ -122,6 +122,8 @@ class _Desk:
     marks: Mapping[int, int]
     prices: Mapping[int, int]
     draw: np.random.Generator
+    stretch: float = 1.0
+    """how much further than the shipped profiles allow accounts are leveraged"""
 
     def named(self, underlying: int, kind: Kind, expiry: int = 0, payoff: Payoff = Payoff.LINEAR) -> InstrumentListed:
         wanted = (underlying, kind, expiry, payoff)
@@ -149,7 +151,7 @@ class _Desk:
         if self.chance(0.45):
             return self.between(low / 4, low / 1.6)
         scan = SCANS.get(self.venue.underlyings[one.underlying].symbol, OTHER_SCAN)
-        most = 1.0 / (scan * INITIAL_RATIOS[one.profile])
+        most = self.stretch / (scan * INITIAL_RATIOS[one.profile])
         return min(self.between(low, high), most * self.between(0.7, 0.97))
 
 
@@ -303,15 +305,17 @@ def population(
     count: int,
     seed: int,
     time: int,
+    stretch: float = 1.0,
 ) -> Population:
     """`count` accounts from FIRST_ACCOUNT on, with their first deposits and trades, all at `time` (microseconds).
 
+    `stretch` times the leverage that the shipped profiles' margin allows is the most that an account takes.
     `marks` are ticks by instrument number, `prices` micro-dollars for a whole unit by asset number.
     Raises TooFewAccountsError below SMALLEST.
     """
     if count < SMALLEST:
         raise TooFewAccountsError(f"{count} accounts, the mix needs at least {SMALLEST}")
-    desk = _Desk(venue, marks, prices, generator(seed, _OPENING, 0))
+    desk = _Desk(venue, marks, prices, generator(seed, _OPENING, 0), stretch)
     customers = tuple(
         _customer(desk, FIRST_ACCOUNT + place, strategy) for place, strategy in enumerate(_roles(count, desk.draw))
     )

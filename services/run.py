@@ -6,6 +6,7 @@ Mark m + 1 waits for every answer to mark m, so two runs of one input are equal 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
@@ -31,7 +32,7 @@ from schemas.events import (
     ProfileText,
     Trade,
 )
-from schemas.kinds import Rung
+from schemas.kinds import Rung, Segregation
 from schemas.limits import ARRAY_EXPONENT, MICRO
 from schemas.outcomes import WithdrawalAnswered
 from schemas.sources import Role, source
@@ -44,6 +45,7 @@ from services.figures import Gathered, begin_mark, gather
 from services.lockstep import Lockstep, Settings, bounded
 from services.population import SPAN, Customer, Population, Strategy, population
 from services.pricer import market
+from services.processors.deciders import Decider
 from services.tables import PROFILE_NUMBERS, Bar, FundingRow, read_funding, read_prices
 from services.view import StateView
 
@@ -67,6 +69,36 @@ class Inputs:
     deposits: Sequence[Deposited] = ()
     trades: Sequence[Trade] = ()
     own_figures: bool = True
+    stable: Sequence[Bar] = ()
+    """bars of USDC at the times of the others; none: it is worth a dollar throughout"""
+
+
+Policy = Callable[[Exchange, int], Sequence[tuple[Role, Sequence[Any]]]]
+"""The exchange and the time it opens -> what roles say of default management before the first mark, in this order."""
+Watch = Callable[[Sequence[Run], State], None]
+"""Hears an entry's outcomes, all shards', with the facts after it."""
+Resale = Callable[[State, int, int], int]
+"""Facts, instrument, lots as the failing account's leg (it sells: < 0) -> what bidders believe them worth, ticks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What a run may have otherwise than the demonstration; the defaults are the demonstration's."""
+
+    leverage: float = 1.0
+    """what the margin profiles' leverage is multiplied by: their price scan ranges are divided by it"""
+    fund: int | None = None
+    """dollars an account that backers put into the fund; None: FUND_PER_ACCOUNT"""
+    capital: int | None = None
+    """and that the clearinghouse puts in itself; None: CAPITAL_PER_ACCOUNT"""
+    policy: Policy | None = None
+    buyer: int = 0
+    """dollars of a further account, the last by number, that trades only when `desk` says so; 0: there is none"""
+    desk: Decider | None = None
+    """who liquidates; None: the liquidation desk"""
+    watch: Watch | None = None
+    resale: Resale | None = None
+    """None: what is for sale is worth its mark"""
 
 
 @dataclass(slots=True)
@@ -99,6 +131,15 @@ def shipped_profiles() -> dict[int, str]:
     }
 
 
+def stretched(profile: str, leverage: float) -> str:
+    """A profile's text with its price scan ranges divided by `leverage`."""
+    if leverage == 1.0:
+        return profile
+    return re.sub(
+        r'(?m)^price_scan = "([0-9.]+)"', lambda found: f'price_scan = "{float(found[1]) / leverage:.6f}"', profile
+    )
+
+
 def profile_events(number: int, text: str, time: int) -> list[Any]:
     """A profile's text as events: its pieces and the row that closes them."""
     pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
@@ -112,11 +153,12 @@ def profile_events(number: int, text: str, time: int) -> list[Any]:
 class Conductor:
     """Drives a ledger in lockstep: sends events, keeps what came of them, and lets the desk and bidders answer."""
 
-    def __init__(self, ledger: Lockstep, seed: int) -> None:
+    def __init__(self, ledger: Lockstep, seed: int, variant: Variant | None = None) -> None:
         self.ledger = ledger
         self.ran = Ran()
         self._seed = seed
-        self._answers = Answers(ledger.clearing.settings.shards)
+        self.variant = variant or Variant()
+        self._answers = Answers(ledger.clearing.settings.shards, desk=self.variant.desk)
         self._market = 0
 
     def send(self, role: Role, events: Iterable[Any]) -> list[Run]:
@@ -135,6 +177,8 @@ class Conductor:
         self.ran.events += sum(len(run.rows) for run in runs)
         outcomes = self.ledger.send(number, runs)
         gather(self.ran.gathered, outcomes, self.ledger.state)
+        if self.variant.watch is not None:
+            self.variant.watch(outcomes, self.ledger.state)
         self._answers.hear(number, outcomes, self.ledger.state)
         return outcomes
 
@@ -148,14 +192,15 @@ class Conductor:
         return [*outcomes, *marked]
 
     def _bids(self, view: StateView, time: int) -> Sequence[Any]:
-        states = self.ledger.clearing.states
+        states, resale = self.ledger.clearing.states, self.variant.resale
         offers = []
         for state in states:
             for number, one in state.auctions.items():
                 mark = view.mark(one.instrument)
                 terms = Terms(one.start, one.step, one.floor)
                 ticks = auction.price(one.remaining, mark, auction.discount(terms, state.mark - one.mark))
-                offers.append(Offer(number, one.instrument, one.remaining, ticks, mark, self._margin(one.instrument)))
+                worth = mark if resale is None else resale(state, one.instrument, one.remaining)
+                offers.append(Offer(number, one.instrument, one.remaining, ticks, worth, self._margin(one.instrument)))
         if not offers:
             return ()
         room = {}
@@ -187,24 +232,30 @@ def run(
     steps: int | None = None,
     tell: Callable[[int, int], None] | None = None,
     acknowledged: Callable[[int], None] | None = None,
+    variant: Variant | None = None,
 ) -> tuple[Lockstep, Ran]:
     """Clear the inputs into a directory; the ledger comes back open. A directory with part of the same run is gone on
     with. `steps` cuts the run short; `tell` hears (marks done, marks in all), `acknowledged` each new entry's offset.
+    `variant` is what is otherwise than in the demonstration.
 
     Raises RunDiffers, SettingsDiffer, HeadDiffers or OutcomeDiffers where the directory holds another run, and what
     opening it, reading prices and making an exchange raises.
     """
     venue = venue_of(inputs)
-    track = markets.path(inputs.bars, venue)
+    track = markets.path(inputs.bars, venue, inputs.stable)
+    variant = variant or Variant()
     opened = int(track.times[0])
     highest = max((one.account for one in inputs.accounts), default=FIRST_ACCOUNT + accounts - 1)
-    ledger = Lockstep(directory, Settings(shards, highest + 1, snapshot_every), acknowledged)
+    buyers = int(variant.buyer > 0)
+    ledger = Lockstep(directory, Settings(shards, highest + buyers + 1, snapshot_every), acknowledged)
     try:
-        conductor = Conductor(ledger, seed)
+        conductor = Conductor(ledger, seed, variant)
         establish(conductor, venue, opened, accounts)
         conductor.send(Role.ORACLE, markets.oracle_events(track, venue, inputs.funding, 0))
         conductor.mark(opened)
         people = _open_accounts(conductor, inputs, venue, accounts, seed, opened)
+        if buyers:
+            _open_buyer(conductor, highest + 1, opened)
         last = min(len(track), steps or len(track))
         for step in range(1, last):
             _step(conductor, inputs, venue, track, people, seed, step)
@@ -218,7 +269,11 @@ def run(
 
 def establish(conductor: Conductor, venue: Exchange, opened: int, accounts: int) -> None:
     """What exists before anybody trades."""
-    profiles = [e for number, text in shipped_profiles().items() for e in profile_events(number, text, opened)]
+    variant = conductor.variant
+    texts = {number: stretched(text, variant.leverage) for number, text in shipped_profiles().items()}
+    profiles = [e for number, text in texts.items() for e in profile_events(number, text, opened)]
+    fund = FUND_PER_ACCOUNT if variant.fund is None else variant.fund
+    capital = CAPITAL_PER_ACCOUNT if variant.capital is None else variant.capital
     conductor.send(
         Role.COUNCIL,
         [
@@ -228,11 +283,13 @@ def establish(conductor: Conductor, venue: Exchange, opened: int, accounts: int)
             *venue.instruments,
             *exchange.opening_parameters(opened),
             *profiles,
-            CapitalContributed(asset=0, time=opened, amount=accounts * CAPITAL_PER_ACCOUNT * MICRO),
-            FundContributed(own=1, asset=0, backer=0, time=opened, amount=accounts * CAPITAL_PER_ACCOUNT // 2 * MICRO),
-            FundContributed(own=0, asset=0, backer=1, time=opened, amount=accounts * FUND_PER_ACCOUNT * MICRO),
+            CapitalContributed(asset=0, time=opened, amount=accounts * capital * MICRO),
+            FundContributed(own=1, asset=0, backer=0, time=opened, amount=accounts * capital // 2 * MICRO),
+            FundContributed(own=0, asset=0, backer=1, time=opened, amount=accounts * fund * MICRO),
         ],
     )
+    for role, events in variant.policy(venue, opened) if variant.policy is not None else ():
+        conductor.send(role, events)
 
 
 def _open_accounts(
@@ -245,12 +302,30 @@ def _open_accounts(
         conductor.send(Role.EXCHANGE, [one for one in inputs.trades if one.time <= opened])
         return None
     state = conductor.ledger.state
-    people = population(venue, _marks(state), _prices(state), accounts, seed, opened)
+    people = population(venue, _marks(state), _prices(state), accounts, seed, opened, conductor.variant.leverage)
     conductor.ran.customers = people.customers
     conductor.send(Role.REGISTRAR, people.accounts)
     conductor.send(Role.CUSTODIAN, people.deposits)
     conductor.send(Role.EXCHANGE, people.trades)
     return people
+
+
+def _open_buyer(conductor: Conductor, account: int, opened: int) -> None:
+    """An account with so many dollars that it can take whatever is sold."""
+    one = AccountOpened(
+        segregation=Segregation.HOUSE,
+        liquidator=0,
+        profile=SPAN,
+        account=account,
+        member=account,
+        owner=account,
+        time=opened,
+        name="buyer",
+    )
+    conductor.send(Role.REGISTRAR, [one])
+    amount = conductor.variant.buyer * MICRO
+    number = account * MICRO  # apart from the numbers of the customers' deposits
+    conductor.send(Role.CUSTODIAN, [Deposited(asset=0, account=account, deposit=number, time=opened, amount=amount)])
 
 
 def _marks(state: State) -> dict[int, int]:
