@@ -154,6 +154,8 @@ ROUTES: Final[dict[type[Any], tuple[str, ...]]] = {
     ev.FundPaid: ("account",),
     ev.FundContributed: (),
     ev.CapitalContributed: (),
+    ev.MemberResourcesTaken: ("account",),
+    ev.MemberResourcesGiven: ("account",),
 }
 """An event goes to the shards of the accounts in these fields; to shard 0 where there are none (the house's own books).
 What is not listed is a fact that every shard needs."""

@@ -22,7 +22,7 @@ from schemas.events import EVENTS, AssetListed, InstrumentListed, UnderlyingList
 from schemas.wire import Run, message_of, rows_of
 
 MAGIC: Final = b"novate snapshot 1\n"
-_ACCOUNTS: Final = tuple(name for name in Accounts._fields if name != "stamp")
+_ACCOUNTS: Final = tuple(name for name in Accounts._fields if name not in ("stamp", "limited", "limited_in"))
 _POSITIONS: Final = ("instrument", "quantity", "cost", "funding", "realised")
 
 
@@ -148,6 +148,10 @@ def facts_told(f: Facts) -> dict[str, Any]:
         "feeds": [[*k, *v] for k, v in sorted(f.feeds.items())],
         "uncertainty": [[k, v] for k, v in sorted(f.uncertainty.items())],
         "heard": [[*k, v] for k, v in sorted(f.heard.items())],
+        "defaults": [[k, *v] for k, v in sorted(f.defaults.items())],
+        "breakers": [[k, *v] for k, v in sorted(f.breakers.items())],
+        "owner_limits": [[*k, v] for k, v in sorted(f.owner_limits.items())],
+        "price_breakers": [[k, *v] for k, v in sorted(f.price_breakers.items())],
     }
     return {name: told for name, told in guarded.items() if told} | {
         "assets": [_row(x) for _, x in sorted(f.assets.items())],
@@ -215,6 +219,10 @@ def _restored_facts(t: dict[str, Any]) -> Facts:
         staged=_split(t["staged"]),
         closed=_split(t["closed"]),
         links={(a, b, c): v for a, b, c, v in t["links"]},
+        defaults={k: (at, until, settled) for k, at, until, settled in t.get("defaults", [])},
+        breakers={k: (a, b) for k, a, b in t.get("breakers", [])},
+        owner_limits={(a, b): v for a, b, v in t.get("owner_limits", [])},
+        price_breakers={k: (a, b) for k, a, b in t.get("price_breakers", [])},
     )
 
 

@@ -87,6 +87,10 @@ class Accounts(NamedTuple):
     """micro-dollars"""
     stamp: I64Array
     """the last entry that touched the account, derived"""
+    limited: U8Array
+    """1: its owner holds too much of some underlying, derived"""
+    limited_in: npt.NDArray[np.uint32]
+    """the bits of those underlyings, derived"""
     name: npt.NDArray[np.bytes_]
 
 
@@ -165,6 +169,14 @@ class Facts:
     """market -> its rows, whole and verified, waiting for a mark"""
     links: dict[tuple[int, int, int], int] = field(default_factory=dict)
     """(link kind, account, other) -> 1"""
+    defaults: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    """member in default -> (time of the mark it was declared after, end of its porting window, 1: settled)"""
+    breakers: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """underlying -> (1: its open interest tripped its limit, the limit last told in micro-dollars)"""
+    owner_limits: dict[tuple[int, int], int] = field(default_factory=dict)
+    """(underlying, owner) -> the mark at which the owner was found to hold too much of it"""
+    price_breakers: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """underlying -> (its price at the last mark, the mark that lets new risk in again), where PRICE_BREAKER is set"""
 
 
 @dataclass(slots=True)
@@ -269,7 +281,19 @@ _MARKET_BY_ASSET: Final = {
 }
 COLD: Final[dict[str, Any]] = {"member": np.int64, "owner": np.int64, "name": "S24"}
 """account columns that no kernel reads for every leg"""
-_HOT: Final = ("status", "owned", "segregation", "liquidator", "profile", "rung", "called", "fees_due", "stamp")
+_HOT: Final = (
+    "status",
+    "owned",
+    "segregation",
+    "liquidator",
+    "profile",
+    "rung",
+    "called",
+    "fees_due",
+    "stamp",
+    "limited",
+    "limited_in",
+)
 _FIRST_COLUMNS: Final = 8
 """assets that a row of balances has room for at first: one cache line"""
 
@@ -284,6 +308,7 @@ _FIRST_LINE: Final = {
     "liquidator": (np.uint8, 35),
     "segregation": (np.uint8, 36),
     "margin_status": (np.uint8, 37),
+    "limited": (np.uint8, 38),
     "stamp": (np.int64, 40),
     "fees_due": (np.int64, 48),
     "order_count": (np.int64, 56),
@@ -296,6 +321,7 @@ _SECOND_LINE: Final = {
     "buffer": (np.int64, 88),
     "initial": (np.int64, 96),
     "worst": (np.int32, 104),
+    "limited_in": (np.uint32, 108),
     "called": (np.int64, 112),
 }
 _PLACES: Final = _FIRST_LINE | _SECOND_LINE

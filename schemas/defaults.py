@@ -34,6 +34,12 @@ DEFAULTS: Final[Mapping[Parameter, int]] = MappingProxyType(
         Parameter.ORACLE_WIDENING: 0,
         Parameter.PEG_BOUND: 0,
         Parameter.DEPEG_HAIRCUT: 5_000,
+        Parameter.LADDER_HYSTERESIS: 0,
+        Parameter.LIQUIDATION_FEE: 0,
+        Parameter.WHOLE_LIQUIDATION_FEE: 0,
+        Parameter.WITHDRAWAL_RATE: 0,
+        Parameter.WITHDRAWAL_HOLD: 0,
+        Parameter.COLLATERAL_NOTICE: 0,
         Parameter.PACING: 0,
         Parameter.BREAKER_FUND_SHARE: 10_000,
         Parameter.BREAKER_STRESS: 0,
@@ -47,6 +53,8 @@ DEFAULTS: Final[Mapping[Parameter, int]] = MappingProxyType(
         Parameter.BACKSTOP_DISCOUNT: 500,
         Parameter.BUFFER_GAP: 0,
         Parameter.GAP_TOLD: 0,
+        Parameter.PORTING_WINDOW: 24 * HOUR,
+        Parameter.HOUSE_COVERS_CLIENTS: 1,
     }
 )
 
@@ -75,6 +83,12 @@ RANGES: Final[Mapping[Parameter, tuple[int, int]]] = MappingProxyType(
         Parameter.ORACLE_WIDENING: (0, 100_000),
         Parameter.PEG_BOUND: (0, 10_000),
         Parameter.DEPEG_HAIRCUT: (0, 10_000),
+        Parameter.LADDER_HYSTERESIS: (0, 5_000),
+        Parameter.LIQUIDATION_FEE: (0, 1_000),
+        Parameter.WHOLE_LIQUIDATION_FEE: (0, 1_000),
+        Parameter.WITHDRAWAL_RATE: (0, 10_000),
+        Parameter.WITHDRAWAL_HOLD: (0, 1),
+        Parameter.COLLATERAL_NOTICE: (0, 365 * 24 * HOUR),
         Parameter.PACING: (0, 2**60),
         Parameter.BREAKER_FUND_SHARE: (0, 1_000_000),
         Parameter.BREAKER_STRESS: (0, 1_000_000),
@@ -88,12 +102,16 @@ RANGES: Final[Mapping[Parameter, tuple[int, int]]] = MappingProxyType(
         Parameter.BACKSTOP_DISCOUNT: (0, 10_000),
         Parameter.BUFFER_GAP: (0, 10_000),
         Parameter.GAP_TOLD: (0, 1),
+        Parameter.PORTING_WINDOW: (0, 30 * 24 * HOUR),
+        Parameter.HOUSE_COVERS_CLIENTS: (0, 1),
     }
 )
 """Smallest and largest value of each parameter."""
 
 OF_AN_ASSET: Final = frozenset({Parameter.HAIRCUT, Parameter.PEG_BOUND, Parameter.DEPEG_HAIRCUT})
 """Parameters whose scope is an asset, never the dollar."""
+OF_ANY_ASSET: Final = frozenset({Parameter.WITHDRAWAL_RATE})
+"""Parameters whose scope is an asset, the dollar too."""
 OF_AN_UNDERLYING: Final = frozenset(
     {
         Parameter.ORACLE_MIN_FEEDS,

@@ -578,6 +578,26 @@ class FundPaid:
     amount: I64
 
 
+@define(EVENTS, 60)
+class WithdrawalsHeld:
+    """From this mark on nothing leaves (`held` 1), or withdrawals are answered again (0)."""
+
+    flags: U16 = 0
+    held: U8
+    mark: U64
+
+
+@define(EVENTS, 61)
+class WithdrawalJudged:
+    """A withdrawal that waited at this mark may leave, or is more than a whole day lets leave (`allowed` 0)."""
+
+    flags: U16 = 0
+    allowed: U8
+    account: U32
+    withdrawal: U64
+    mark: U64
+
+
 @define(EVENTS, 59)
 class MarkAnswered:
     """Everything the desk has to say to a mark is in the journal: the next mark may come."""
@@ -709,4 +729,73 @@ class OwnerAsked:
     flags: U16 = 0
     underlying: U16
     owner: U32
+    mark: U64
+
+
+# --- a member's default ----------------------------------------------------------------------------------------------
+
+
+@define(EVENTS, 83)
+class MemberDefaulted:
+    """A member is in default: its house accounts are closed out, its clients' may be taken over for `window`
+    microseconds from the last mark (0: PORTING_WINDOW)."""
+
+    flags: U16 = 0
+    member: U32
+    time: Time
+    window: I64
+
+
+@define(EVENTS, 84)
+class PortingAccepted:
+    """A member (`taker`) is willing to take over a client account of a member in default; of an omnibus, the whole."""
+
+    flags: U16 = 0
+    account: U32
+    taker: U32
+    time: Time
+
+
+@define(EVENTS, 85)
+class AccountPorted:
+    """A client account goes over from its member in default to another (`taker`), with all that is in it."""
+
+    flags: U16 = 0
+    account: U32
+    member: U32
+    taker: U32
+
+
+@define(EVENTS, 86)
+class MemberResourcesTaken:
+    """What an account of a member in default has left is set aside, up to this much, for `other`, an account of the
+    same member that owes it."""
+
+    flags: U16 = 0
+    asset: U16
+    account: U32
+    other: U32
+    mark: U64
+    amount: I64
+
+
+@define(EVENTS, 87)
+class MemberResourcesGiven:
+    """What was set aside from `other` pays what `account` owes, up to this much; where both are the same account it is
+    what was not needed, and goes back."""
+
+    flags: U16 = 0
+    asset: U16
+    account: U32
+    other: U32
+    mark: U64
+    amount: I64
+
+
+@define(EVENTS, 88)
+class MemberSettled:
+    """Every account of a member in default is closed out or ported, and what they owe each other is paid."""
+
+    flags: U16 = 0
+    member: U32
     mark: U64

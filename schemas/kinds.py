@@ -117,6 +117,9 @@ class PostingKind(IntEnum):
     FUND_CONTRIBUTION = 12
     FUND_PAYMENT = 13
     FEE_DUE = 14
+    MEMBER_RESOURCES = 29
+    OMNIBUS_SHARE = 30
+    RESOURCES_RETURNED = 31
 
 
 class WithdrawalDecision(IntEnum):
@@ -175,6 +178,18 @@ class Parameter(IntEnum):
     """scope asset: worth a dollar, and depegged where below that by more than this, basis points; 0: no peg"""
     DEPEG_HAIRCUT = 22
     """scope asset: least haircut while depegged, basis points"""
+    LADDER_HYSTERESIS = 23
+    """an account that left HEALTHY is healthy again only so far above its initial margin, basis points of it; 0: off"""
+    LIQUIDATION_FEE = 24
+    """what a failing account pays the fund on what is sold for it, basis points of the value got"""
+    WHOLE_LIQUIDATION_FEE = 25
+    """the same where a whole portfolio is sold in one call, basis points of the value got"""
+    WITHDRAWAL_RATE = 26
+    """scope asset, the dollar too: what may leave in a day, basis points of all customers' balances; 0: off"""
+    WITHDRAWAL_HOLD = 27
+    """1: nothing leaves while an account or the clearinghouse is in deficit"""
+    COLLATERAL_NOTICE = 28
+    """an asset listed from now on counts nothing as collateral for so long, microseconds; 0: off"""
     PACING = 57
     """scope underlying: most that forced sales may have on offer at a mark, micro-dollars at the mark; 0: no limit"""
 
@@ -202,6 +217,10 @@ class Parameter(IntEnum):
     """added to every profile's buffer, a share of maintenance, for the liquidation gap, basis points"""
     GAP_TOLD = 40
     """1: every liquidated leg's price against its mark is told"""
+    PORTING_WINDOW = 46
+    """how long the clients of a member in default may be taken over by another member, microseconds"""
+    HOUSE_COVERS_CLIENTS = 47
+    """1: what a member in default has left in its house accounts pays for its clients' deficits; 0: it does not"""
 
 
 class BreakerCause(IntEnum):
@@ -308,6 +327,9 @@ class Reason(IntEnum):
     BIDDER_BELOW_MARGIN = 128
     BIDDER_NOT_ALLOWED = 129
     TIME_OUT_OF_RANGE = 140
+    WITHDRAWAL_HELD = 150
+    WITHDRAWAL_RATE = 151
+    WITHDRAWAL_NOT_DUE = 152
     BREAKER_TRIPPED = 185
     OWNER_LIMITED = 186
     BREAKER_OFF = 187
@@ -319,3 +341,11 @@ class Reason(IntEnum):
     PORTFOLIO_STILL_OPEN = 162
     BID_ABOVE_RESERVE = 163
     ONE_BID_A_PORTFOLIO = 164
+    UNKNOWN_MEMBER = 177
+    MEMBER_DEFAULTED = 178
+    MEMBER_NOT_DEFAULTED = 179
+    SAME_MEMBER = 180
+    PORTING_WINDOW_OVER = 181
+    PORTING_NOT_A_CLIENT = 182
+    PORTING_IN_BREACH = 183
+    SEGREGATION_FORBIDS = 184

@@ -6,7 +6,7 @@ An outcome is named by the entry's n, the event's `index` within it and, where t
 
 from typing import Final
 
-from schemas.kinds import BreakerCause, ClosingReason, LegKind, Parameter, PostingKind, Reason, Rung
+from schemas.kinds import BreakerCause, ClosingReason, LegKind, Parameter, PostingKind, Reason, Rung, Segregation
 from schemas.message import I64, U8, U16, U32, U64, Bytes32, Catalogue, define
 
 OUTCOMES: Final = Catalogue()
@@ -297,6 +297,27 @@ class OracleAccepted:
     price: I64
 
 
+@define(OUTCOMES, 124)
+class WithdrawalWaiting:
+    """A withdrawal that its account can carry, and that waits until all shards' marks are known."""
+
+    index: U32
+    asset: U16
+    account: U32
+    withdrawal: U64
+    mark: U64
+    amount: I64
+
+
+@define(OUTCOMES, 125)
+class WithdrawalsHold:
+    """Withdrawals are held from this mark on (`held` 1), or no longer (0)."""
+
+    index: U32
+    held: U8
+    mark: U64
+
+
 @define(OUTCOMES, 123)
 class DeficitCovered:
     """The fund paid; `remaining` is what is still owed."""
@@ -430,3 +451,72 @@ class BreakerSwitched:
     mark: U64
     interest: I64
     limit: I64
+
+
+@define(OUTCOMES, 143)
+class PortingChecked:
+    """Whether an account can go to the member that accepted it (`reason` NONE), told by the shard that keeps it.
+
+    `head` is the account that was named: an omnibus is checked account by account, and goes only whole.
+    """
+
+    index: U32
+    reason: Reason
+    account: U32
+    head: U32
+    taker: U32
+
+
+@define(OUTCOMES, 144)
+class ClientPorted:
+    """A client account went over from its member in default to another, with all that is in it."""
+
+    index: U32
+    account: U32
+    member: U32
+    taker: U32
+
+
+@define(OUTCOMES, 145)
+class MemberStanding:
+    """An account of a member in default at a mark. `closed` 0: it is not closed out yet; 1: what it has of an asset,
+    owed where negative."""
+
+    index: U32
+    segregation: Segregation
+    closed: U8
+    asset: U16
+    account: U32
+    member: U32
+    mark: U64
+    balance: I64
+
+
+@define(OUTCOMES, 146)
+class CloseOutDue:
+    """An account in liquidation because its member is in default: all its positions go, with `collateral` 1 also what
+    it has of other assets."""
+
+    index: U32
+    collateral: U8
+    account: U32
+    member: U32
+    mark: U64
+
+
+@define(OUTCOMES, 147)
+class ResourcesMoved:
+    """An account of a member in default paid another: the amount set aside (`given` 0), and what became of it (1).
+
+    `account` is whose books moved, `other` the account on the other side; `left` is what `account` did not need.
+    """
+
+    index: U32
+    given: U8
+    segregation: Segregation
+    asset: U16
+    account: U32
+    other: U32
+    mark: U64
+    amount: I64
+    left: I64

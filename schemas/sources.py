@@ -62,6 +62,7 @@ ALLOWED: Final[Mapping[int, frozenset[type[Any]]]] = MappingProxyType(
                 e.AccountChanged,
                 e.FundContributed,
                 e.CapitalContributed,
+                e.MemberDefaulted,
             }
         ),
         Role.CUSTODIAN: frozenset({e.Deposited, e.WithdrawalDecided}),
@@ -69,9 +70,20 @@ ALLOWED: Final[Mapping[int, frozenset[type[Any]]]] = MappingProxyType(
         Role.DESK: frozenset(
             {e.LiquidationPlanned, e.Awarded, e.AuctionEnded, e.DeleveragingCalled, e.Deleveraged, e.MarkAnswered}
         ),
-        Role.FUND: frozenset({e.FundPaid}),
+        Role.FUND: frozenset(
+            {
+                e.FundPaid,
+                e.BreakerChanged,
+                e.OwnerLimited,
+                e.OwnerAsked,
+                e.AccountPorted,
+                e.MemberResourcesTaken,
+                e.MemberResourcesGiven,
+                e.MemberSettled,
+            }
+        ),
         Role.LIQUIDATOR: frozenset({e.Bid}),
-        Role.REGISTRAR: frozenset({e.AccountOpened, e.AccountChanged, e.AccountLinked}),
+        Role.REGISTRAR: frozenset({e.AccountOpened, e.AccountChanged, e.AccountLinked, e.PortingAccepted}),
     }
 )
 
