@@ -24,6 +24,11 @@ class House(IntEnum):
     """withdrawals approved and not yet paid or returned"""
     OWN_CAPITAL = 8
     """the clearinghouse's own capital"""
+    DEFAULT_FUND = 9
+    """the members' default fund: the sum of their contributions as they stand"""
+    LAID_OUT = 10
+    """what the waterfall's layers laid out and no account has been paid yet: what came too late and remainders of
+    haircuts stay here and are the first to pay the next deficit"""
 
 
 FIRST_ACCOUNT = 16

@@ -47,6 +47,12 @@ DEFAULTS: Final[Mapping[Parameter, int]] = MappingProxyType(
         Parameter.OWNER_SHARE: 0,
         Parameter.PRICE_BREAKER: 0,
         Parameter.PRICE_BREAKER_MARKS: 4,
+        Parameter.PLAN_METHOD: 0,
+        Parameter.PLAN_RISK_WEIGHT: 0,
+        Parameter.PLAN_LIQUIDITY_WEIGHT: 0,
+        Parameter.PLAN_CAPITAL_WEIGHT: 0,
+        Parameter.PLAN_DEPTH: 0,
+        Parameter.PLAN_IMPACT: 0,
         Parameter.AUCTION_FRACTION: 10_000,
         Parameter.PORTFOLIO_AUCTION_MARKS: 0,
         Parameter.PORTFOLIO_RESERVE: 500,
@@ -55,6 +61,8 @@ DEFAULTS: Final[Mapping[Parameter, int]] = MappingProxyType(
         Parameter.GAP_TOLD: 0,
         Parameter.PORTING_WINDOW: 24 * HOUR,
         Parameter.HOUSE_COVERS_CLIENTS: 1,
+        Parameter.BACKER_NOTICE: 7 * 24 * HOUR,
+        Parameter.BACKERS: 0,
     }
 )
 
@@ -96,6 +104,12 @@ RANGES: Final[Mapping[Parameter, tuple[int, int]]] = MappingProxyType(
         Parameter.OWNER_SHARE: (0, 10_000),
         Parameter.PRICE_BREAKER: (0, 1_000_000),
         Parameter.PRICE_BREAKER_MARKS: (0, 10_000),
+        Parameter.PLAN_METHOD: (0, 1),
+        Parameter.PLAN_RISK_WEIGHT: (0, 100_000),
+        Parameter.PLAN_LIQUIDITY_WEIGHT: (0, 100_000),
+        Parameter.PLAN_CAPITAL_WEIGHT: (0, 100_000),
+        Parameter.PLAN_DEPTH: (0, 10**12),
+        Parameter.PLAN_IMPACT: (0, 10_000),
         Parameter.AUCTION_FRACTION: (1, 10_000),
         Parameter.PORTFOLIO_AUCTION_MARKS: (0, 1_000),
         Parameter.PORTFOLIO_RESERVE: (0, 10_000),
@@ -104,6 +118,8 @@ RANGES: Final[Mapping[Parameter, tuple[int, int]]] = MappingProxyType(
         Parameter.GAP_TOLD: (0, 1),
         Parameter.PORTING_WINDOW: (0, 30 * 24 * HOUR),
         Parameter.HOUSE_COVERS_CLIENTS: (0, 1),
+        Parameter.BACKER_NOTICE: (0, 365 * 24 * HOUR),
+        Parameter.BACKERS: (0, 1),
     }
 )
 """Smallest and largest value of each parameter."""
@@ -118,6 +134,7 @@ OF_AN_UNDERLYING: Final = frozenset(
         Parameter.ORACLE_FEED_DEVIATION,
         Parameter.ORACLE_MAX_UNCERTAINTY,
         Parameter.PACING,
+        Parameter.PLAN_DEPTH,
         Parameter.BREAKER_FUND_SHARE,
         Parameter.BREAKER_STRESS,
         Parameter.PRICE_BREAKER,

@@ -97,6 +97,7 @@ class LegKind(IntEnum):
     LIQUIDATION = 2
     DELEVERAGING = 3
     BACKSTOP = 4
+    TEAR_UP = 5
 
 
 class PostingKind(IntEnum):
@@ -120,6 +121,37 @@ class PostingKind(IntEnum):
     MEMBER_RESOURCES = 29
     OMNIBUS_SHARE = 30
     RESOURCES_RETURNED = 31
+    LAYER_DRAWN = 19
+    LAYER_PAYMENT = 20
+    ASSESSMENT = 21
+    GAINS_HAIRCUT = 22
+    DEFAULT_FUND_CONTRIBUTION = 23
+    BACKER_WITHDRAWAL = 24
+
+
+class WaterfallLayer(IntEnum):
+    """Who bears a loss. A policy puts some of these in an order (insurance/policy.py)."""
+
+    LAID_OUT = 0
+    """what layers laid out at an earlier mark and was not needed any more; always before all others, in no policy"""
+    OWN_COLLATERAL = 1
+    """the failing account's own positions and collateral"""
+    MEMBER_CONTRIBUTION = 2
+    """the failing member's own contribution to the default fund"""
+    OWN_CAPITAL = 3
+    """the clearinghouse's own capital"""
+    FUND = 4
+    """the insurance fund"""
+    DEFAULT_FUND = 5
+    """the members' contributions to the default fund, pro rata"""
+    ASSESSMENT = 6
+    """what members are called for beyond their contributions"""
+    GAINS_HAIRCUT = 7
+    """part of what others gained since the last mark"""
+    DELEVERAGING = 8
+    """positions closed against ranked counterparties at the bankruptcy price"""
+    TEAR_UP = 9
+    """positions nobody took, closed against the other side pro rata at the mark"""
 
 
 class WithdrawalDecision(IntEnum):
@@ -205,6 +237,18 @@ class Parameter(IntEnum):
     """scope underlying: it moved further than this between two marks: no new risk for a while, basis points; 0: off"""
     PRICE_BREAKER_MARKS = 53
     """marks for which a moved price lets no new risk in; 0: off"""
+    PLAN_METHOD = 29
+    """how plans are made. 0: greedy; 1: the better of a greedy that keeps hedges and a linear program"""
+    PLAN_RISK_WEIGHT = 30
+    """by how much more a sale counts of what has most margin of its own for its worth, basis points"""
+    PLAN_LIQUIDITY_WEIGHT = 31
+    """the same of what costs least to sell for its worth"""
+    PLAN_CAPITAL_WEIGHT = 32
+    """the same of what gives most margin back if it were gone"""
+    PLAN_DEPTH = 33
+    """scope underlying: dollars whose sale is expected to move its price by PLAN_IMPACT; 0: no matter how many"""
+    PLAN_IMPACT = 34
+    """price move expected of selling PLAN_DEPTH dollars, other sizes by the square root, basis points"""
     AUCTION_FRACTION = 35
     """largest part of what an auction planned to sell that is sold at one mark, basis points"""
     PORTFOLIO_AUCTION_MARKS = 36
@@ -221,6 +265,10 @@ class Parameter(IntEnum):
     """how long the clients of a member in default may be taken over by another member, microseconds"""
     HOUSE_COVERS_CLIENTS = 47
     """1: what a member in default has left in its house accounts pays for its clients' deficits; 0: it does not"""
+    BACKER_NOTICE = 42
+    """time between a backer's asking for its money and the first mark that may pay it, microseconds"""
+    BACKERS = 43
+    """1: who contributes to the fund gets units of it, a share in what it gains and loses; 0: it is a gift"""
 
 
 class BreakerCause(IntEnum):
@@ -349,3 +397,13 @@ class Reason(IntEnum):
     PORTING_NOT_A_CLIENT = 182
     PORTING_IN_BREACH = 183
     SEGREGATION_FORBIDS = 184
+    POLICY_INVALID = 167
+    POLICY_PENDING = 168
+    LAYER_NOT_IN_POLICY = 169
+    LAYER_EMPTY = 170
+    MARK_PASSED = 171
+    NO_SUCH_MEMBER = 172
+    BACKER_UNITS_SHORT = 173
+    ASSESSMENT_SHORT = 174
+    BACKER_REQUEST_EXISTS = 175
+    UNKNOWN_BACKER_REQUEST = 176

@@ -62,17 +62,36 @@ ALLOWED: Final[Mapping[int, frozenset[type[Any]]]] = MappingProxyType(
                 e.AccountChanged,
                 e.FundContributed,
                 e.CapitalContributed,
+                e.PolicyLayer,
+                e.PolicyPublished,
+                e.DefaultFundContributed,
+                e.BackerWithdrawalRequested,
                 e.MemberDefaulted,
             }
         ),
         Role.CUSTODIAN: frozenset({e.Deposited, e.WithdrawalDecided}),
         Role.PRICER: frozenset({e.InstrumentMark, e.AssetMark, e.UnderlyingMark, e.RiskArray, e.MarketClosed, e.Mark}),
         Role.DESK: frozenset(
-            {e.LiquidationPlanned, e.Awarded, e.AuctionEnded, e.DeleveragingCalled, e.Deleveraged, e.MarkAnswered}
+            {
+                e.LiquidationPlanned,
+                e.Awarded,
+                e.AuctionEnded,
+                e.DeleveragingCalled,
+                e.Deleveraged,
+                e.WithdrawalsHeld,
+                e.WithdrawalJudged,
+                e.MarkAnswered,
+            }
         ),
         Role.FUND: frozenset(
             {
                 e.FundPaid,
+                e.LayerDrawn,
+                e.LayerPaid,
+                e.Assessed,
+                e.GainsHaircut,
+                e.BackerMinted,
+                e.BackerPaid,
                 e.BreakerChanged,
                 e.OwnerLimited,
                 e.OwnerAsked,
