@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ledger import cash, facts, liquidations, marks, oracle, orders, registry, settlement
+from ledger import breakers, cash, facts, liquidations, marks, members, oracle, orders, portfolio_auctions, porting, registry, settlement
 from ledger.conservation import check_entry
 from ledger.margining import margin_touched
 from ledger.outbox import Outbox
@@ -35,6 +35,8 @@ HANDLERS: Final[dict[type[Any], Callable[[State, Any, Outbox], Reason]]] = {
     e.Deposited: cash.deposited,
     e.WithdrawalRequested: cash.withdrawal_requested,
     e.WithdrawalDecided: cash.withdrawal_decided,
+    e.WithdrawalsHeld: cash.withdrawals_held,
+    e.WithdrawalJudged: cash.withdrawal_judged,
     e.FundContributed: cash.fund_contributed,
     e.CapitalContributed: cash.capital_contributed,
     e.OrderOpened: orders.order_opened,
@@ -59,7 +61,22 @@ HANDLERS: Final[dict[type[Any], Callable[[State, Any, Outbox], Reason]]] = {
     e.AuctionEnded: liquidations.auction_ended,
     e.DeleveragingCalled: liquidations.deleveraging_called,
     e.Deleveraged: liquidations.deleveraged,
+    e.PortfolioLot: portfolio_auctions.portfolio_lot,
+    e.PortfolioOffered: portfolio_auctions.portfolio_offered,
+    e.PortfolioBid: portfolio_auctions.portfolio_bid,
+    e.PortfolioAwarded: portfolio_auctions.portfolio_awarded,
+    e.PortfolioEnded: portfolio_auctions.portfolio_ended,
+    e.BackstopCommitted: portfolio_auctions.backstop_committed,
     e.FundPaid: liquidations.fund_paid,
+    e.BreakerChanged: breakers.breaker_changed,
+    e.OwnerLimited: breakers.owner_limited,
+    e.OwnerAsked: breakers.owner_asked,
+    e.MemberDefaulted: members.member_defaulted,
+    e.MemberSettled: members.member_settled,
+    e.PortingAccepted: porting.porting_accepted,
+    e.AccountPorted: porting.account_ported,
+    e.MemberResourcesTaken: porting.resources_taken,
+    e.MemberResourcesGiven: porting.resources_given,
 }
 """Every event but trades and market rows, which are taken a run at a time."""
 

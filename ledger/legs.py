@@ -80,6 +80,7 @@ _FEE_OUT_OF_RANGE: Final = int(Reason.FEE_OUT_OF_RANGE)
 _POSITION_LIMIT: Final = int(Reason.POSITION_LIMIT)
 _BALANCE_LIMIT: Final = int(Reason.BALANCE_LIMIT)
 _RISK_BOUND_EXCEEDED: Final = int(Reason.RISK_BOUND_EXCEEDED)
+_OWNER_LIMITED: Final = int(Reason.OWNER_LIMITED)
 _NO_RISK_ARRAY: Final = int(Reason.NO_RISK_ARRAY)
 _STALE_PRICE: Final = int(Reason.STALE_PRICE)
 
@@ -367,6 +368,11 @@ def post_trades(
                     ):
                         if life[instrument] == _LIFE_REDUCE_ONLY:
                             reason = _INSTRUMENT_REDUCE_ONLY
+                        elif (
+                            accounts.limited[account] != 0
+                            and (accounts.limited_in[account] >> market.underlying[instrument]) & 1 != 0
+                        ):
+                            reason = _OWNER_LIMITED
                         elif market.marked[instrument] == 2:
                             reason = _STALE_PRICE
                         elif market.marked[instrument] == 0 or profiles.has_row[profile, instrument] == 0:

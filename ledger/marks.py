@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ledger import cash, facts, registry, settlement
+from ledger import breakers, cash, facts, members, portfolio_auctions, registry, settlement
 from ledger.conservation import check_tables, house_balances, net_positions
 from ledger.liquidations import close_auction, saleable
 from ledger.margining import margin_all
@@ -96,11 +96,17 @@ def mark(state: State, event: e.Mark, out: Outbox) -> Reason:
     _apply(state, out, AFTER_MARKET)
     settlement.expiries_due(state, out)
     close_ended_orders(state, out)
+    breakers.breakers_due(state, out)
+    portfolio_auctions.reprice_bids(state)
     _judge(state, out)
+    portfolio_auctions.review_bids(state, out)
+    portfolio_auctions.tell_backstops(state, out)
     cash.answer_withdrawals(state, out)
     check_tables(state)
     for told in (*net_positions(state, out.index), *house_balances(state, out.index)):
         out.emit(told)
+    members.tell_standings(state, out)
+    breakers.tell_interest(state, out)
     _done(state, out)
     return Reason.NONE
 
@@ -122,6 +128,7 @@ def _judge(state: State, out: Outbox) -> None:
     anything_to_sell(accounts, state.pool, state.balance, state.market.asset_spot, state.market.lot_size, sellable)
     grace = state.parameter(Parameter.GRACE)
     after = rungs(before, equity, maintenance, buffer, initial, table.called[accounts], grace, sellable)
+    after = members.forced(state, accounts, after)
     breached = equity < maintenance + buffer
     table.called[accounts] = np.where(breached, table.called[accounts] + 1, 0)
     table.rung[accounts] = after
@@ -138,6 +145,7 @@ def _judge(state: State, out: Outbox) -> None:
         close_raising_orders(state, out, account)
         if table.rung[account] == Rung.LIQUIDATING:
             _tell_liquidation(state, out, account)
+            members.tell_close_out(state, out, account)
         else:
             _tell_deficit(state, out, account)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ledger.barred import opening_refusal
 from ledger.outbox import Outbox
 from ledger.state import Life, Order, State
 from schemas import events as e
@@ -56,6 +57,10 @@ def _may_add(state: State, account: int, instrument: int, quantity: int) -> Reas
     if raises_risk(state, account, instrument, quantity):
         if life == Life.REDUCE_ONLY:
             return Reason.INSTRUMENT_REDUCE_ONLY
+        if state.in_default(account):
+            return Reason.MEMBER_DEFAULTED
+        if reason := opening_refusal(state, account, instrument):
+            return reason
         if state.accounts.rung[account] != Rung.HEALTHY:
             return Reason.ORDER_RAISES_RISK
     return Reason.NONE
@@ -133,6 +138,18 @@ def close_raising_orders(state: State, out: Outbox, account: int) -> None:
         if raises_risk(state, account, order.instrument, order.quantity):
             _drop(state, account, number)
             out.emit(OrderClosed(index=out.index, reason=ClosingReason.RISK_RAISING, account=account, order=number))
+
+
+def close_barred_orders(state: State, out: Outbox) -> None:
+    """End the orders that could raise risk where a breaker or their owner's limit lets none in."""
+    for account in sorted(state.orders):
+        for number, order in sorted(state.orders[account].items()):
+            if opening_refusal(state, account, order.instrument) and raises_risk(
+                state, account, order.instrument, order.quantity
+            ):
+                _drop(state, account, number)
+                out.touched.append(account)
+                out.emit(OrderClosed(index=out.index, reason=ClosingReason.RISK_RAISING, account=account, order=number))
 
 
 def close_ended_orders(state: State, out: Outbox) -> None:

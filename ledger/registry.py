@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ledger.barred import mark_limited, take_in
 from ledger.facts import profile_tables
 from ledger.outbox import Outbox
 from ledger.room import room_for_account, room_for_asset, room_for_instrument
@@ -9,7 +10,7 @@ from ledger.schedule import schedule
 from ledger.state import UNOPENED, Life, State
 from schemas import events as e
 from schemas.chart import FIRST_ACCOUNT
-from schemas.kinds import InstrumentStatus, Kind, Parameter, Payoff, Reason, Right, Settling, Style
+from schemas.kinds import InstrumentStatus, Kind, LinkKind, Parameter, Payoff, Reason, Right, Settling, Style
 from schemas.limits import (
     BASIS_POINTS,
     MAX_ACCOUNTS,
@@ -30,7 +31,10 @@ from schemas.outcomes import AccountRegistered
 
 
 def asset_listed(state: State, event: e.AssetListed, out: Outbox) -> Reason:
-    """List an asset; the dollar comes first, as asset 0 of six decimals without a haircut."""
+    """List an asset; the dollar comes first, as asset 0 of six decimals without a haircut.
+
+    Under COLLATERAL_NOTICE it counts nothing as collateral until that has passed, whatever its haircut says.
+    """
     if event.asset >= MAX_ASSETS:
         return Reason.TABLE_FULL
     if event.asset in state.facts.assets:
@@ -43,6 +47,10 @@ def asset_listed(state: State, event: e.AssetListed, out: Outbox) -> Reason:
     state.facts.assets[event.asset] = event
     state.market.asset_scale[event.asset] = 10**event.decimals
     state.market.haircut[event.asset] = event.haircut
+    if event.asset and (wait := state.parameter(Parameter.COLLATERAL_NOTICE)):
+        # by the fold's time: the event's own is its sender's to choose
+        state.facts.unproven[event.asset] = state.time + wait
+        state.market.haircut[event.asset] = BASIS_POINTS
     if event.asset == 0:
         state.market.asset_price[0] = MICRO
     return Reason.NONE
@@ -200,6 +208,8 @@ def account_opened(state: State, event: e.AccountOpened, out: Outbox) -> Reason:
         return Reason.ACCOUNT_EXISTS
     if event.profile >= MAX_PROFILES or not state.knows_profile(event.profile):
         return Reason.UNKNOWN_PROFILE
+    if event.member in state.facts.defaults:
+        return Reason.MEMBER_DEFAULTED
     room_for_account(state, number)
     table = state.accounts
     table.status[number] = 0
@@ -209,6 +219,7 @@ def account_opened(state: State, event: e.AccountOpened, out: Outbox) -> Reason:
     table.member[number] = event.member
     table.owner[number] = event.owner
     table.name[number] = event.name.encode("utf-8")
+    take_in(state, number)
     if table.owned[number]:
         out.emit(AccountRegistered(index=out.index, account=number))
     return Reason.NONE
@@ -247,11 +258,15 @@ def account_linked(state: State, event: e.AccountLinked, out: Outbox) -> Reason:
         return Reason.UNKNOWN_ACCOUNT
     if event.account == event.other:
         return Reason.SAME_ACCOUNT
+    if event.link == LinkKind.CLIENT and (state.in_default(event.account) or state.in_default(event.other)):
+        return Reason.MEMBER_DEFAULTED  # who shares an omnibus is fixed when its member fails
     key = (int(event.link), event.account, event.other)
     if event.removed:
         state.facts.links.pop(key, None)
     else:
         state.facts.links[key] = 1
+    if state.facts.owner_limits:
+        mark_limited(state)
     if state.accounts.owned[event.account]:
         out.emit(AccountRegistered(index=out.index, account=event.account))
     return Reason.NONE

@@ -14,8 +14,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from ledger.barred import mark_limited
 from ledger.room import room_for_asset, room_for_positions
-from ledger.state import Accounts, Auction, Facts, Order, State, Withdrawal, genesis, live_rows
+from ledger.state import Accounts, Auction, Facts, Order, Portfolio, State, Withdrawal, genesis, live_rows
 from risk.profile import parse_profile
 from risk.tables import I32Array, Market, Profiles
 from schemas.events import EVENTS, AssetListed, InstrumentListed, UnderlyingListed
@@ -148,6 +149,14 @@ def facts_told(f: Facts) -> dict[str, Any]:
         "feeds": [[*k, *v] for k, v in sorted(f.feeds.items())],
         "uncertainty": [[k, v] for k, v in sorted(f.uncertainty.items())],
         "heard": [[*k, v] for k, v in sorted(f.heard.items())],
+        "portfolios": [
+            [n, p.account, p.mark, p.closes, p.reserve, [list(lot) for lot in p.lots.items()]]
+            for n, p in sorted(f.portfolios.items())
+        ],
+        "portfolio_lots": [[n, sorted(lots.items())] for n, lots in sorted(f.portfolio_lots.items())],
+        "backstops": sorted(f.backstops.items()),
+        "withdrawals_held": f.withdrawals_held,
+        "unproven": [[k, v] for k, v in sorted(f.unproven.items())],
         "defaults": [[k, *v] for k, v in sorted(f.defaults.items())],
         "breakers": [[k, *v] for k, v in sorted(f.breakers.items())],
         "owner_limits": [[*k, v] for k, v in sorted(f.owner_limits.items())],
@@ -219,6 +228,14 @@ def _restored_facts(t: dict[str, Any]) -> Facts:
         staged=_split(t["staged"]),
         closed=_split(t["closed"]),
         links={(a, b, c): v for a, b, c, v in t["links"]},
+        portfolios={
+            n: Portfolio(account, mark, closes, reserve, dict(lots))
+            for n, account, mark, closes, reserve, lots in t.get("portfolios", [])
+        },
+        portfolio_lots={n: dict(lots) for n, lots in t.get("portfolio_lots", [])},
+        backstops=dict(t.get("backstops", [])),
+        withdrawals_held=t.get("withdrawals_held", 0),
+        unproven=dict(t.get("unproven", [])),
         defaults={k: (at, until, settled) for k, at, until, settled in t.get("defaults", [])},
         breakers={k: (a, b) for k, a, b in t.get("breakers", [])},
         owner_limits={(a, b): v for a, b, v in t.get("owner_limits", [])},
@@ -252,10 +269,11 @@ def _restored(told: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], shard_o
     state.n, state.time, state.mark, state.market_number = told["n"], told["time"], told["mark"], told["market"]
     state.answered = told["answered"]
     state.facts = _restored_facts(told["facts"])
+    mark_limited(state)
     for account, number, instrument, quantity, price in told["orders"]:
         state.orders.setdefault(account, {})[number] = Order(instrument, quantity, price)
-    for account, auction, bid, instrument, quantity, price in told["reservations"]:
-        state.reservations.setdefault(account, {})[(auction, bid)] = Order(instrument, quantity, price)
+    for account, *key, instrument, quantity, price in told["reservations"]:
+        state.reservations.setdefault(account, {})[tuple(key)] = Order(instrument, quantity, price)
     for number, *rest in told["auctions"]:
         state.auctions[number] = Auction(*rest)
     state.called_down = dict(told["called_down"])

@@ -117,6 +117,18 @@ class Auction:
 
 
 @dataclass(slots=True)
+class Portfolio:
+    """A whole portfolio on offer to sealed bids; its lots by instrument are signed as the account's legs."""
+
+    account: int
+    mark: int
+    closes: int
+    """the mark at which it is awarded"""
+    reserve: int
+    lots: dict[int, int]
+
+
+@dataclass(slots=True)
 class Withdrawal:
     """A withdrawal on its way."""
 
@@ -169,6 +181,16 @@ class Facts:
     """market -> its rows, whole and verified, waiting for a mark"""
     links: dict[tuple[int, int, int], int] = field(default_factory=dict)
     """(link kind, account, other) -> 1"""
+    portfolios: dict[int, Portfolio] = field(default_factory=dict)
+    """auction -> what is on offer whole"""
+    portfolio_lots: dict[int, dict[int, int]] = field(default_factory=dict)
+    """auction -> instrument -> lots told, not yet offered"""
+    backstops: dict[int, int] = field(default_factory=dict)
+    """account -> initial margin it undertakes to take over, micro-dollars"""
+    withdrawals_held: int = 0
+    """the mark from which nothing leaves; 0: nothing is held"""
+    unproven: dict[int, int] = field(default_factory=dict)
+    """asset -> time from which it counts as collateral, where it was listed under COLLATERAL_NOTICE"""
     defaults: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     """member in default -> (time of the mark it was declared after, end of its porting window, 1: settled)"""
     breakers: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -218,8 +240,8 @@ class State:
     facts: Facts = field(default_factory=Facts)
     orders: dict[int, dict[int, Order]] = field(default_factory=dict)
     """account -> order -> what rests"""
-    reservations: dict[int, dict[tuple[int, int], Order]] = field(default_factory=dict)
-    """bidder -> (auction, bid) -> what its award would bring"""
+    reservations: dict[int, dict[tuple[int, ...], Order]] = field(default_factory=dict)
+    """bidder -> (auction, bid) -> what its award would bring; of a portfolio (auction, bid, instrument) -> a leg"""
     auctions: dict[int, Auction] = field(default_factory=dict)
     called_down: dict[int, int] = field(default_factory=dict)
     """instrument -> lots that deleveraging calls asked for since the mark"""
@@ -241,6 +263,10 @@ class State:
         """Whether this shard keeps the books of this account number."""
         table = self.shard_of
         return (int(table[account]) if FIRST_ACCOUNT <= account < len(table) else 0) == self.shard
+
+    def in_default(self, account: int) -> bool:
+        """Whether the account's member is in default."""
+        return bool(self.facts.defaults) and int(self.accounts.member[account]) in self.facts.defaults
 
     def knows_profile(self, number: int) -> bool:
         """Whether a margin profile of this number is in force or published for a later time."""

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ledger.barred import lives
 from ledger.legs import BROKEN, COUNTERS, LEGS, REFUSED, TOUCHED, USED, post_trades, refusal
 from ledger.outbox import Outbox
 from ledger.room import room_for_positions
-from ledger.state import State
+from ledger.state import Life, State
 from schemas.events import EVENTS, Trade, TradeReversed
 from schemas.kinds import LegKind, Parameter, Reason
 from schemas.limits import MAX_CHAIN, MAX_QUANTITY
@@ -39,6 +40,7 @@ def post_run(
     fund_share = state.parameter(Parameter.FUND_FEE_SHARE)
     max_fee = state.parameter(Parameter.MAX_FEE)
     reasons = np.zeros(MAX_CHAIN, np.int64)
+    life = lives(state)
     done = 0
     while done < len(rows):
         done = post_trades(
@@ -49,7 +51,7 @@ def post_run(
             state.shard,
             state.market,
             state.profiles,
-            state.life,
+            life,
             state.accounts,
             state.pool,
             state.balance,
@@ -76,7 +78,13 @@ def post_run(
             room_for_positions(state, len(state.pool.quantity) - state.used + 1)
             counters[USED] = state.used
     out.touch_rows(touched[: counters[TOUCHED]])
-    return legs[: counters[LEGS]], refused[: counters[REFUSED]]
+    posted = legs[: counters[LEGS]]
+    if life is not state.life:  # the kernel knows no breakers: what stopped these legs was not the council's status
+        shut = (posted["reason"] == Reason.INSTRUMENT_REDUCE_ONLY) & (
+            state.life[posted["instrument"]] != Life.REDUCE_ONLY
+        )
+        posted["reason"][shut] = Reason.BREAKER_TRIPPED
+    return posted, refused[: counters[REFUSED]]
 
 
 def post_trade_run(state: State, out: Outbox, run: Run, index: npt.NDArray[np.uint32]) -> None:

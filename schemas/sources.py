@@ -62,6 +62,7 @@ ALLOWED: Final[Mapping[int, frozenset[type[Any]]]] = MappingProxyType(
                 e.AccountChanged,
                 e.FundContributed,
                 e.CapitalContributed,
+                e.BackstopCommitted,
                 e.PolicyLayer,
                 e.PolicyPublished,
                 e.DefaultFundContributed,
@@ -78,6 +79,10 @@ ALLOWED: Final[Mapping[int, frozenset[type[Any]]]] = MappingProxyType(
                 e.AuctionEnded,
                 e.DeleveragingCalled,
                 e.Deleveraged,
+                e.PortfolioLot,
+                e.PortfolioOffered,
+                e.PortfolioAwarded,
+                e.PortfolioEnded,
                 e.WithdrawalsHeld,
                 e.WithdrawalJudged,
                 e.MarkAnswered,
@@ -101,8 +106,10 @@ ALLOWED: Final[Mapping[int, frozenset[type[Any]]]] = MappingProxyType(
                 e.MemberSettled,
             }
         ),
-        Role.LIQUIDATOR: frozenset({e.Bid}),
-        Role.REGISTRAR: frozenset({e.AccountOpened, e.AccountChanged, e.AccountLinked, e.PortingAccepted}),
+        Role.LIQUIDATOR: frozenset({e.Bid, e.PortfolioBid}),
+        Role.REGISTRAR: frozenset(
+            {e.AccountOpened, e.AccountChanged, e.AccountLinked, e.BackstopCommitted, e.PortingAccepted}
+        ),
     }
 )
 
