@@ -16,7 +16,7 @@ from risk.strict import ProfileError
 from risk.tables import Profiles
 from risk.vectors import on_cache_line
 from schemas import events as e
-from schemas.defaults import OF_AN_ASSET, OF_AN_UNDERLYING, RANGES
+from schemas.defaults import OF_AN_ASSET, OF_AN_UNDERLYING, OF_ANY_ASSET, RANGES
 from schemas.events import EVENTS, LINKED
 from schemas.kinds import Kind, Parameter, Reason
 from schemas.limits import (
@@ -43,6 +43,9 @@ def parameter_changed(state: State, event: e.ParameterChanged, out: Outbox) -> R
     if event.parameter in OF_AN_ASSET:
         if event.scope not in state.facts.assets or event.scope == 0:
             return Reason.UNKNOWN_ASSET
+    elif event.parameter in OF_ANY_ASSET:
+        if event.scope not in state.facts.assets:
+            return Reason.UNKNOWN_ASSET
     elif event.parameter in OF_AN_UNDERLYING:
         if event.scope not in state.facts.underlyings:
             return Reason.UNKNOWN_UNDERLYING
@@ -64,6 +67,8 @@ def parameter_due(state: State, event: e.ParameterChanged, out: Outbox) -> None:
         state.market.haircut[event.scope] = event.value  # until `judge_market` adds what age and peg cost
     guard_due(state, event.parameter, event.value)
     state.facts.parameters[(int(event.parameter), event.scope)] = event.value
+    if event.parameter == Parameter.BUFFER_GAP:
+        state.profiles = profile_tables(state)
     if state.shard == 0:
         out.emit(
             ParameterApplied(
@@ -142,7 +147,8 @@ def profile_tables(state: State) -> Profiles:
     for number, profile in sorted(state.facts.profiles.items()):
         width[number] = len(profile.scenarios())
         netting[number] = int(Netting(profile.netting))
-        gain[number], initial[number], buffer[number] = profile.gain, profile.initial_ratio, profile.buffer
+        gain[number], initial[number] = profile.gain, profile.initial_ratio
+        buffer[number] = profile.buffer + state.parameter(Parameter.BUFFER_GAP)
         for symbol, underlying in symbols.items():
             risk = profile.underlying(symbol)
             scan[number, underlying] = risk.price_scan

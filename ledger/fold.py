@@ -8,7 +8,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from ledger import breakers, cash, facts, liquidations, marks, members, oracle, orders, portfolio_auctions, porting, registry, settlement
+from ledger import (
+    breakers,
+    cash,
+    facts,
+    liquidations,
+    marks,
+    members,
+    oracle,
+    orders,
+    portfolio_auctions,
+    porting,
+    registry,
+    settlement,
+)
 from ledger.conservation import check_entry
 from ledger.margining import margin_touched
 from ledger.outbox import Outbox

@@ -7,8 +7,10 @@ import numpy as np
 
 from insurance.deleveraging import score
 from ledger.margining import equities, margin_with_orders
+from ledger.members import costs_clients
 from ledger.orders import position_of
 from ledger.outbox import Outbox, can_take, post
+from ledger.portfolio_auctions import on_offer, tell_gap
 from ledger.state import Auction, Life, Order, State, live_rows
 from ledger.trades import post_one
 from risk.valuation import asset_value, contract_value
@@ -48,6 +50,8 @@ def liquidation_planned(state: State, event: e.LiquidationPlanned, out: Outbox) 
         return Reason.UNKNOWN_INSTRUMENT
     if event.auction in state.auctions:
         return Reason.AUCTION_EXISTS
+    if on_offer(state, event.account):
+        return Reason.PORTFOLIO_ON_OFFER
     if state.accounts.rung[event.account] < Rung.LIQUIDATING:
         return Reason.NOT_LIQUIDATING
     if state.life[event.instrument] in (Life.EXPIRED, Life.SETTLED, Life.UNLISTED):
@@ -112,6 +116,8 @@ def bid(state: State, event: e.Bid, out: Outbox) -> Reason:
         return Reason.UNKNOWN_ACCOUNT
     if not state.accounts.liquidator[event.bidder] or state.accounts.status[event.bidder]:
         return Reason.BIDDER_NOT_ALLOWED
+    if state.in_default(event.bidder):
+        return Reason.MEMBER_DEFAULTED
     if event.instrument not in state.facts.instruments:
         return Reason.UNKNOWN_INSTRUMENT
     if state.life[event.instrument] in (Life.EXPIRED, Life.SETTLED, Life.UNLISTED):
@@ -146,13 +152,17 @@ def bid(state: State, event: e.Bid, out: Outbox) -> Reason:
 
 
 def awarded(state: State, event: e.Awarded, out: Outbox) -> Reason:
-    """Post an award's two legs, each where its account is kept, and end the bid's reservation."""
+    """Post an award's two legs, each where its account is kept, and end the bid's reservation.
+
+    Number 0 is no bid where its bidder is a backstop: it takes over what it undertook to.
+    """
+    backstop = event.bid == 0 and event.bidder in state.facts.backstops
     _release(state, out, event.bidder, (event.auction, event.bid))
     if event.quantity:
         reason = post_one(
             state,
             out,
-            LegKind.LIQUIDATION,
+            LegKind.BACKSTOP if backstop else LegKind.LIQUIDATION,
             e.Awarded,
             instrument=event.instrument,
             account=event.account,
@@ -162,6 +172,7 @@ def awarded(state: State, event: e.Awarded, out: Outbox) -> Reason:
         )
         if reason != Reason.NONE:
             return reason
+        tell_gap(state, out, event.account, event.auction, event.instrument, -event.quantity, event.price)
     auction = state.auctions.get(event.auction)
     if auction is not None and event.quantity:
         before = auction.remaining
@@ -201,6 +212,8 @@ def deleveraging_called(state: State, event: e.DeleveragingCalled, out: Outbox) 
     eligible = (pool.instrument[rows] == i) & (np.sign(pool.quantity[rows]) == np.sign(event.quantity))
     eligible &= (accounts >= FIRST_ACCOUNT) & (accounts != event.account)
     eligible &= state.accounts.rung[accounts] < Rung.LIQUIDATING
+    if costs_clients(state, event.account, event.quantity, event.price, int(state.market.mark[i])):
+        eligible &= state.accounts.member[accounts] != state.accounts.member[event.account]
     rows, accounts = rows[eligible], accounts[eligible]
     equity = equities(state, accounts)
     found = sorted(

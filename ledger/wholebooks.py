@@ -84,7 +84,7 @@ def whole_books(states: Sequence[State]) -> WholeBooks:
         "reservations": _listed("reservation", (
             [a, *key, o.instrument, o.quantity, o.price]
             for s in states for a, book in s.reservations.items() for key, o in book.items()
-        ), 3),
+        ), 4),
         "auctions": _listed("auction", (
             [n, a.account, a.instrument, a.remaining, a.start, a.step, a.floor, a.mark]
             for s in states for n, a in s.auctions.items()

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.limits import BASIS_POINTS, MAX_PRICE
+
+LEAST_LEGS: Final = 2
+"""positions that a whole portfolio must have to be offered as one"""
+MAX_LEGS: Final = 100
+"""and may have at most"""
 
 
 class Terms(NamedTuple):

@@ -112,8 +112,8 @@ def _standing(state: State, account: int) -> dict[str, Any]:
         for number, one in sorted(state.orders.get(account, {}).items())
     ]
     reserved = [
-        {"auction": auction, "bid": bid, "instrument": symbols[one.instrument], "lots": one.quantity}
-        for (auction, bid), one in sorted(state.reservations.get(account, {}).items())
+        {"auction": key[0], "bid": key[1], "instrument": symbols[one.instrument], "lots": one.quantity}
+        for key, one in sorted(state.reservations.get(account, {}).items())
     ]
     margins = _figures(margins_of(state, account))
     return {**standing(state, account), "orders": orders, "reservations": reserved, "margin": margins}

@@ -86,6 +86,12 @@ def eventful(shards: int = 1, snapshot_every: int = 0) -> World:
     pieces = profile_events(8, shipped_profile("delta_netting"))
     w.send(*pieces[:-1], e.ProfilePublished(**{**_values(pieces[-1]), "effective": later}))
     w.send(e.AccountLinked(link=LinkKind.CLIENT, removed=0, account=16, other=17, time=w.time))
+    w.send(
+        *(e.PortfolioLot(instrument=i, auction=n, quantity=-1) for n in (7, 8) for i in (PERP_BTC, STM_BTC)),
+        e.PortfolioOffered(lots=2, account=17, auction=7, mark=w.marks, closes=w.marks + 4, reserve=500),
+    )
+    w.send(e.PortfolioBid(bidder=20, auction=7, bid=1, time=w.time, discount=300))
+    w.send(e.BackstopCommitted(account=20, time=w.time, capacity=10**9))
     w.mark(btc=6_100)
     w.send(e.WithdrawalRequested(asset=USD, account=18, withdrawal=3, time=w.time, amount=1))
     w.send(e.InstrumentMark(instrument=PERP_BTC, market=99, mark=5, delta=6))
