@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from ledger.margining import margins_of
+from ledger.members import holds_withdrawals
 from ledger.oracle import withdrawal_refusal
 from ledger.outbox import Outbox, can_take, post
 from ledger.state import State, Withdrawal
 from schemas import events as e
 from schemas.chart import House
-from schemas.kinds import AccountStatus, PostingKind, Reason, Rung, WithdrawalDecision
+from schemas.kinds import AccountStatus, Parameter, PostingKind, Reason, Rung, WithdrawalDecision
 from schemas.limits import MAX_AMOUNT
-from schemas.outcomes import WithdrawalAnswered
+from schemas.outcomes import WithdrawalAnswered, WithdrawalsHold, WithdrawalWaiting
 
 CUSTODY, FUND, TRANSIT, OWN_CAPITAL = (int(House[n]) for n in ("CUSTODY", "FUND", "TRANSIT", "OWN_CAPITAL"))
 
@@ -58,28 +59,75 @@ def withdrawal_requested(state: State, event: e.WithdrawalRequested, out: Outbox
 
 def answer_withdrawals(state: State, out: Outbox) -> None:
     """Approve or refuse every request, in order of arrival: what remains must cover the initial margin without any
-    unrealised gain, and an account that is not healthy takes nothing out."""
-    for (account, number), asked in state.requested.items():
-        reason = _withdrawal_refusal(state, account, asked)
-        out.emit(
-            WithdrawalAnswered(
-                index=out.index,
-                reason=reason,
-                asset=asked.asset,
-                account=account,
-                withdrawal=number,
-                amount=asked.amount,
+    unrealised gain, and an account that is not healthy takes nothing out.
+
+    Where withdrawals may be held or are limited by the day no shard can approve one by itself: what its account can
+    carry is told as waiting, at each mark anew, until it is judged on the totals of all shards.
+    """
+    held = bool(state.parameter(Parameter.WITHDRAWAL_HOLD))
+    kept: dict[tuple[int, int], Withdrawal] = {}
+    for key, asked in state.requested.items():
+        reason = _withdrawal_refusal(state, key[0], asked)
+        if reason == Reason.NONE and (held or state.parameter(Parameter.WITHDRAWAL_RATE, asked.asset)):
+            kept[key] = asked
+            out.emit(
+                WithdrawalWaiting(
+                    index=out.index,
+                    asset=asked.asset,
+                    account=key[0],
+                    withdrawal=key[1],
+                    mark=state.mark,
+                    amount=asked.amount,
+                )
             )
+        else:
+            _answer(state, out, key, asked, reason)
+    state.requested = kept
+
+
+def _answer(state: State, out: Outbox, key: tuple[int, int], asked: Withdrawal, reason: Reason) -> None:
+    account, number = key
+    out.emit(
+        WithdrawalAnswered(
+            index=out.index, reason=reason, asset=asked.asset, account=account, withdrawal=number, amount=asked.amount
         )
-        if reason == Reason.NONE:
-            post(state, out, PostingKind.WITHDRAWAL, asked.asset, account, TRANSIT, asked.amount, number)
-            state.approved[(account, number)] = asked
-    state.requested.clear()
+    )
+    if reason == Reason.NONE:
+        post(state, out, PostingKind.WITHDRAWAL, asked.asset, account, TRANSIT, asked.amount, number)
+        state.approved[key] = asked
+
+
+def withdrawals_held(state: State, event: e.WithdrawalsHeld, out: Outbox) -> Reason:
+    """Nothing leaves from this mark on, or withdrawals are answered again."""
+    if event.mark != state.mark or state.answered == state.mark:
+        return Reason.WITHDRAWAL_NOT_DUE
+    state.facts.withdrawals_held = event.mark if event.held else 0
+    if state.shard == 0:
+        out.emit(WithdrawalsHold(index=out.index, held=1 if event.held else 0, mark=event.mark))
+    return Reason.NONE
+
+
+def withdrawal_judged(state: State, event: e.WithdrawalJudged, out: Outbox) -> Reason:
+    """Answer a waiting withdrawal by what all shards' totals allow, and by its own account's books as they are now."""
+    key = (event.account, event.withdrawal)
+    asked = state.requested.get(key)
+    if asked is None:
+        return Reason.UNKNOWN_WITHDRAWAL
+    if event.mark != state.mark or state.answered == state.mark:
+        return Reason.WITHDRAWAL_NOT_DUE  # what was known of another mark allows nothing at this one
+    if event.allowed and state.facts.withdrawals_held:
+        return Reason.WITHDRAWAL_HELD
+    del state.requested[key]
+    reason = _withdrawal_refusal(state, event.account, asked) if event.allowed else Reason.WITHDRAWAL_RATE
+    _answer(state, out, key, asked, reason)
+    return Reason.NONE
 
 
 def _withdrawal_refusal(state: State, account: int, asked: Withdrawal) -> Reason:
     if state.accounts.status[account] != AccountStatus.OPEN:
         return Reason.ACCOUNT_FROZEN
+    if holds_withdrawals(state, account):
+        return Reason.MEMBER_DEFAULTED
     if state.balance[account, asked.asset] < asked.amount:
         return Reason.WITHDRAWAL_UNCOVERED
     if state.accounts.rung[account] != Rung.HEALTHY:

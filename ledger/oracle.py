@@ -282,6 +282,7 @@ def judge_market(state: State) -> None:
     """After a market is put in force: what rests on something too old opens no risk; haircuts follow age and peg."""
     _forget(state)
     facts, marked = state.facts, state.market.marked
+    facts.unproven = {asset: until for asset, until in facts.unproven.items() if until > state.time}
     blind = _blind(state)
     limits = {told: state.parameter(parameter) for parameter, told in AGES.items()}
     guarded = any(limits.values())
@@ -294,7 +295,7 @@ def judge_market(state: State) -> None:
             floor = state.parameter(Parameter.DEPEG_HAIRCUT, asset) if asset_depegged(state, asset) else 0
             part = feeds.aged(asset_age(state, asset, state.time), limit)
             cut = feeds.haircut(own_haircut(state, asset), widening=widening, part=part, floor=floor)
-            state.market.haircut[asset] = cut
+            state.market.haircut[asset] = BASIS_POINTS if asset in facts.unproven else cut
 
 
 def _blind(state: State) -> set[int]:
