@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from liquidation.plan import Holding
+from liquidation.costs import Holding
 from liquidation.view import MarketView
 from schemas.limits import BASIS_POINTS
 from schemas.outcomes import LiquidationDue, LiquidationPosition

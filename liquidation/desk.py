@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from insurance.deleveraging import Candidate, allocate
 from insurance.fund import Owed, pay
-from liquidation import auction, bankruptcy
+from liquidation import auction, bankruptcy, closeout
 from liquidation.auction import Reserved, Terms
 from liquidation.book import Book, book, sellable
+from liquidation.costs import Holding, Rates
+from liquidation.greedy import Case
 from liquidation.pacing import ordered, paced, room
-from liquidation.plan import Holding, plan
+from liquidation.plan import Plan, plans
 from liquidation.view import MarketView
 from schemas.chart import House
 from schemas.events import (
@@ -27,6 +29,7 @@ from schemas.outcomes import (
     AuctionClosed,
     AuctionOpened,
     BidReserved,
+    CloseOutDue,
     DeficitFound,
     DeleveragingCandidate,
     HouseBalance,
@@ -39,6 +42,7 @@ from schemas.outcomes import (
 Event = LiquidationPlanned | Awarded | AuctionEnded | DeleveragingCalled | Deleveraged
 
 LISTENS: Final = (
+    CloseOutDue,
     LiquidationDue,
     LiquidationPosition,
     LiquidationBalance,
@@ -74,8 +78,20 @@ class _Books:
     due: dict[int, LiquidationDue] = field(default_factory=dict)
     positions: defaultdict[int, list[LiquidationPosition]] = field(default_factory=lambda: defaultdict(list))
     balances: defaultdict[int, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
+    closing: dict[int, bool] = field(default_factory=dict)
+    """accounts that are closed out for their member's default -> whether their coins go too"""
     deficits: list[Owed] = field(default_factory=list)
     fund: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+
+
+class _Unplanned(NamedTuple):
+    """Where in the answer an account's plan belongs."""
+
+    failing: Book
+    left: Mapping[int, int]
+    """lots by instrument that are not called for deleveraging"""
+    closing: bool | None
+    """it is closed out for its member's default, with or without its coins; None: it is not"""
 
 
 class Desk:
@@ -114,6 +130,8 @@ class Desk:
                     self._books.positions[outcome.account].append(outcome)
                 case LiquidationBalance():
                     self._books.balances[outcome.account][outcome.asset] = outcome.balance
+                case CloseOutDue():
+                    self._books.closing[outcome.account] = bool(outcome.collateral)
                 case DeficitFound():
                     self._books.deficits.append(Owed(outcome.account, outcome.asset, outcome.amount))
                 case HouseBalance() if outcome.account == House.FUND:
@@ -192,15 +210,16 @@ class Desk:
                 events.append(self._end(number))
         unpromised = {asset: view.amount_value(asset, amount) for asset, amount in books.fund.items()}
         self._room = room(((one.instrument, one.remaining) for one in self._auctions.values()), view)
+        told: list[Event | _Unplanned] = []
         for due in ordered(books.due) if self._room else [due for _, due in sorted(books.due.items())]:
             failing = book(due, books.positions[due.account], books.balances[due.account], view)
-            events += self._liquidate(failing, unpromised, view)
+            told += self._liquidate(failing, unpromised, view)
         self._done = 0
         self._books = _Books()
-        return events
+        return events + self._planned(told, view)
 
-    def _liquidate(self, failing: Book, unpromised: dict[int, int], view: MarketView) -> list[Event]:
-        events: list[Event] = []
+    def _liquidate(self, failing: Book, unpromised: dict[int, int], view: MarketView) -> list[Event | _Unplanned]:
+        events: list[Event | _Unplanned] = []
         beyond = _beyond_fund(failing, unpromised, view)
         called = {one.instrument: _part_up(one.quantity, beyond, -failing.net) for one in failing.positions if beyond}
         left = {number: quantity - called.get(number, 0) for number, quantity in failing.held().items()}
@@ -216,7 +235,7 @@ class Desk:
         for position in failing.positions:
             if lots := called.get(position.instrument, 0):
                 events.append(self._call(failing, position, lots, view))
-        return events if running else events + self._plan(failing, left, view)
+        return events if running else [*events, _Unplanned(failing, left, self._books.closing.get(failing.account))]
 
     def _is_unsellable(self, one: _Auction) -> bool:
         floor = auction.marks_to_floor(one.terms)
@@ -225,36 +244,48 @@ class Desk:
     def _call(self, failing: Book, position: Holding, lots: int, view: MarketView) -> Event:
         number = position.instrument
         mark, payoff = view.mark(number), view.payoff(number)
+        net = failing.net
+        if failing.account in self._books.closing:
+            net = closeout.surrendered(net, failing.worth, view.terms().floor)
         call = DeleveragingCalled(
             instrument=number,
             account=failing.account,
             call=self._next_call,
             quantity=-lots,
-            price=bankruptcy.price(payoff, position.quantity, mark, failing.net, failing.worth),
+            price=bankruptcy.price(payoff, position.quantity, mark, net, failing.worth),
         )
         self._calls[self._next_call] = call
         self._next_call += 1
         return call
 
-    def _plan(self, failing: Book, left: dict[int, int], view: MarketView) -> list[Event]:
-        holdings = [
-            one._replace(quantity=rest, worth=one.worth * rest // one.quantity)
-            for one in sorted(sellable(failing, view))
-            if (rest := left[one.instrument]) != 0
-        ]
-        requirement = view.requirement(failing.account, [one.instrument for one in holdings], failing.balances)
-        terms = view.terms()
+    def _planned(self, told: Iterable[Event | _Unplanned], view: MarketView) -> list[Event]:
+        """What was told, with every account's plan in its place; all are made at once, which is many times faster."""
+        terms, rules, events = view.terms(), view.rules(), list(told)
+        unplanned = [one for one in events if isinstance(one, _Unplanned)]
+        cases = [_case(one, view) for one in unplanned]
         # costed as if sold a mark after the opening: the opening price seldom finds a buyer, the floor seldom is needed
-        sales = plan(holdings, failing.equity, requirement, auction.discount(terms, 1))
+        rates = Rates(auction.discount(terms, 1), rules.impact)
+        healing = plans(cases, view.required(cases), rates.discount, rules)
+        made = (
+            (case, plan if one.closing is None else closeout.whole(case, plan, rates, collateral=one.closing))
+            for one, case, plan in zip(unplanned, cases, healing, strict=True)
+        )
+        return [
+            event
+            for one in events
+            for event in (self._offer(*next(made), terms, view) if isinstance(one, _Unplanned) else [one])
+        ]
+
+    def _offer(self, case: Case, made: Plan, terms: Terms, view: MarketView) -> list[Event]:
         events: list[Event] = []
-        for sale in paced(sales, failing.equity, self._room, view) if self._room else sales:
+        for sale in paced(made.sales, case.equity, self._room, view) if self._room else made.sales:
             number = self._next_auction
             self._next_auction += 1
-            self._auctions[number] = _Auction(failing.account, sale.instrument, self._mark, sale.quantity, terms)
+            self._auctions[number] = _Auction(case.account, sale.instrument, self._mark, sale.quantity, terms)
             events.append(
                 LiquidationPlanned(
                     instrument=sale.instrument,
-                    account=failing.account,
+                    account=case.account,
                     auction=number,
                     mark=self._mark,
                     quantity=sale.quantity,
@@ -325,6 +356,17 @@ class Desk:
 
     def _end(self, number: int) -> Event:
         return AuctionEnded(account=self._auctions.pop(number).account, auction=number)
+
+
+def _case(one: _Unplanned, view: MarketView) -> Case:
+    held = sorted(sellable(one.failing, view))
+    holdings = tuple(
+        Holding(has.instrument, rest, has.worth * rest // has.quantity, has.released, has.collateral, depth)
+        for has in held
+        if (rest := one.left[has.instrument]) != 0
+        for depth in (view.depth(has.instrument),)
+    )
+    return Case(one.failing.account, one.failing.equity, holdings, one.failing.balances)
 
 
 def _fits(bid: BidReserved, running: _Auction) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from liquidation.auction import Terms
-from liquidation.plan import Requirement
+from liquidation.greedy import Case, Required
+from liquidation.plan import Rules
 from schemas.kinds import Payoff
 
 
@@ -46,9 +47,15 @@ class MarketView(Protocol):
     def amount_value(self, asset: int, amount: int) -> int:
         """What an amount of smallest units is worth, micro-dollars, no haircut."""
 
-    def requirement(self, account: int, instruments: Sequence[int], balances: Mapping[int, int]) -> Requirement:
-        """The margin of what an account might be left with, under its own profile and without orders.
+    def rules(self) -> Rules:
+        """How plans are made now."""
 
-        Columns are `instruments`, ascending. A SPOT's column is the coin balance in whole lots: of `balances`
-        (smallest units by asset) an asset whose SPOT is not a column, and what is less than a lot, stay as they are.
+    def depth(self, instrument: int) -> int:
+        """Dollars whose sale moves the instrument's price by the rules' impact; 0: no matter how many."""
+
+    def required(self, cases: Sequence[Case]) -> Required:
+        """The margin of what these accounts might be left with, each under its own profile and without orders.
+
+        Columns are a case's holdings. A SPOT's column is the coin balance in whole lots: of the case's balances an
+        asset whose SPOT is not a holding, and what is less than a lot, stay as they are.
         """

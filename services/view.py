@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ledger.state import State
 from liquidation.auction import Terms
-from liquidation.plan import Requirement
+from liquidation.greedy import Case, Required, Weights
+from liquidation.plan import Rules
 from risk.requirement import margin_accounts, scratch
 from risk.tables import HOLDER, POSITION, holdings_in, margins, rows
 from risk.valuation import asset_value, contract_value
@@ -81,33 +83,79 @@ class StateView:
         m = self._state.market
         return int(asset_value(amount, int(m.asset_price[asset]), int(m.asset_scale[asset])))
 
-    def requirement(self, account: int, instruments: Sequence[int], balances: Mapping[int, int]) -> Requirement:
-        """See MarketView. The kernel of `risk.requirement` over a book in which each candidate is an account."""
-        state = self._state
-        listed = [state.facts.instruments[i] for i in instruments]
-        columns = np.array([at for at, one in enumerate(listed) if one.kind != Kind.SPOT], np.int64)
-        coins = [(at, one.base_asset, one.lot_size) for at, one in enumerate(listed) if one.kind == Kind.SPOT]
-        numbers = np.array([instruments[at] for at in columns], np.int32)
-        owned = np.zeros(state.balance.shape[1], np.int64)
-        for asset, amount in balances.items():
-            owned[asset] = amount
+    def rules(self) -> Rules:
+        """See MarketView."""
+        read = self._state.parameter
+        weights = (Parameter.PLAN_RISK_WEIGHT, Parameter.PLAN_LIQUIDITY_WEIGHT, Parameter.PLAN_CAPITAL_WEIGHT)
+        return Rules(Weights(*map(read, weights)), read(Parameter.PLAN_IMPACT))
 
-        def required(lots: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-            candidates, width = len(lots), len(numbers)
-            balance = np.tile(owned, (candidates, 1))
-            for at, asset, lot in coins:
-                balance[:, asset] = lots[:, at] * lot + int(math.fmod(int(owned[asset]), lot))
-            holders, held = rows(HOLDER, candidates), rows(POSITION, candidates * width)
-            holders["start"][:candidates] = np.arange(candidates) * width
-            holders["count"][:candidates] = width
-            holders["profile"] = state.accounts.profile[account]
-            held["instrument"][: candidates * width] = np.tile(numbers, candidates)
-            held["quantity"][: candidates * width] = lots[:, columns].reshape(-1)
-            held["funding"][: candidates * width] = np.tile(state.market.funding[numbers], candidates)
+    def depth(self, instrument: int) -> int:
+        """See MarketView."""
+        return self._state.parameter(Parameter.PLAN_DEPTH, self.underlying(instrument))
+
+    def required(self, cases: Sequence[Case]) -> Required:
+        """See MarketView. One call of the kernel of `risk.requirement` over a book in which each row is an account."""
+        state = self._state
+        table = _columns(cases, state)
+
+        def required(whose: npt.NDArray[np.int64], lots: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+            count, width = lots.shape
+            balance = table.owned[whose]
+            for at in np.flatnonzero(table.coin[:, :width].any(axis=0)).tolist():
+                row = np.flatnonzero(table.coin[whose, at])
+                case = whose[row]
+                balance[row, table.asset[case, at]] = lots[row, at] * table.lot[case, at] + table.rest[case, at]
+            numbers = table.instrument[whose, :width].ravel()
+            holders, held = rows(HOLDER, count), rows(POSITION, count * width)
+            holders["start"][:count] = np.arange(count) * width
+            holders["count"][:count] = width
+            holders["profile"][:count] = table.profile[whose]
+            held["instrument"][: count * width] = numbers
+            held["quantity"][: count * width] = np.where(table.coin[whose, :width], 0, lots).ravel()
+            held["funding"][: count * width] = state.market.funding[numbers]
             book = holdings_in(holders, held, balance)
-            out = margins(candidates)
-            every = np.arange(candidates, dtype=np.int64)
-            margin_accounts(every, book, state.market, state.profiles, self._memory, out)
-            return out.maintenance[:candidates], out.initial[:candidates]
+            out = margins(count)
+            margin_accounts(np.arange(count), book, state.market, state.profiles, self._memory, out)
+            return out.initial[:count]
 
         return required
+
+
+class _Columns(NamedTuple):
+    """Cases as columns: [cases, holdings], zeros past a case's own."""
+
+    profile: npt.NDArray[np.int64]
+    """[cases]"""
+    owned: npt.NDArray[np.int64]
+    """[cases, assets] balances"""
+    instrument: npt.NDArray[np.int64]
+    coin: npt.NDArray[np.bool_]
+    """a balance, not a position"""
+    asset: npt.NDArray[np.int64]
+    lot: npt.NDArray[np.int64]
+    """its smallest units a lot"""
+    rest: npt.NDArray[np.int64]
+    """what of it is less than a lot, signed as the balance"""
+
+
+def _columns(cases: Sequence[Case], state: State) -> _Columns:
+    shape = len(cases), max((len(case.holdings) for case in cases), default=0)
+    told = _Columns(
+        np.zeros(len(cases), np.int64),
+        np.zeros((len(cases), state.balance.shape[1]), np.int64),
+        np.zeros(shape, np.int64),
+        np.zeros(shape, np.bool_),
+        *(np.zeros(shape, np.int64) for _ in range(3)),
+    )
+    for row, case in enumerate(cases):
+        told.profile[row] = state.accounts.profile[case.account]
+        for asset, amount in case.balances.items():
+            told.owned[row, asset] = amount
+        for at, one in enumerate(case.holdings):
+            told.instrument[row, at] = one.instrument
+            listed = state.facts.instruments[one.instrument]
+            if listed.kind == Kind.SPOT:
+                told.coin[row, at], told.asset[row, at] = True, listed.base_asset
+                told.lot[row, at] = listed.lot_size
+                told.rest[row, at] = math.fmod(case.balances.get(listed.base_asset, 0), listed.lot_size)
+    return told

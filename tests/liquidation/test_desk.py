@@ -15,7 +15,8 @@ from pytest_bdd import given, parsers, scenarios, then, when
 from liquidation import bankruptcy
 from liquidation.auction import Terms
 from liquidation.desk import Desk
-from liquidation.plan import I64Array, Requirement
+from liquidation.greedy import Case, I64Array, Required
+from liquidation.plan import Rules
 from schemas.chart import House
 from schemas.events import AuctionEnded, Awarded, DeleveragingCalled, LiquidationPlanned
 from schemas.kinds import ClosingReason, Payoff
@@ -80,12 +81,22 @@ class View:
     def amount_value(self, asset: int, amount: int) -> int:
         return amount * (1_000 if asset == COIN else 1)
 
-    def requirement(self, _account: int, instruments: Sequence[int], _balances: Mapping[int, int]) -> Requirement:
-        per_lot = np.array([MICRO // 10 if number == SPOT else 10 * MICRO for number in instruments], np.int64)
+    def rules(self) -> Rules:
+        return Rules()
 
-        def required(lots: I64Array) -> tuple[I64Array, I64Array]:
-            initial = np.abs(lots) @ per_lot
-            return initial * 9 // 10, initial
+    def depth(self, _instrument: int) -> int:
+        return 0
+
+    def required(self, cases: Sequence[Case]) -> Required:
+        width = max((len(case.holdings) for case in cases), default=0)
+        per_lot = np.zeros((len(cases), width), np.int64)
+        for row, case in enumerate(cases):
+            for at, one in enumerate(case.holdings):
+                per_lot[row, at] = MICRO // 10 if one.instrument == SPOT else 10 * MICRO
+
+        def required(whose: I64Array, lots: I64Array) -> I64Array:
+            initial: I64Array = (np.abs(lots) * per_lot[whose, : lots.shape[1]]).sum(axis=1)
+            return initial
 
         return required
 

@@ -1,5 +1,6 @@
 """Liquidation plans: the greedy's choices, hedges, collateral, and what holds of every plan."""
 
+from collections.abc import Iterable
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,10 +9,19 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 from pytest_bdd import given, parsers, scenarios, then, when
 
-from liquidation.plan import Holding, I64Array, Requirement, Sale, plan
+from liquidation.costs import Holding
+from liquidation.plan import I64Array, Requirement, Sale
+from liquidation.plan import plan as planned_for
 from schemas.limits import BASIS_POINTS, MICRO
 
 scenarios("features/a_plan_sells_no_more_than_heals.feature")
+
+
+def plan(
+    holdings: Iterable[Holding], equity: int, requirement: Requirement, discount: int, steps: int = 4
+) -> list[Sale]:
+    return list(planned_for(holdings, equity, requirement, discount, steps=steps).sales)
+
 
 NUMBERS = {"BTC": 1, "ETH": 2, "ALT": 3}
 LOSS = {1: 10, 2: 10, 3: 40}
