@@ -22,6 +22,19 @@ class Terms(NamedTuple):
     """the largest discount"""
 
 
+class Offering(NamedTuple):
+    """How much is sold at a mark, and how whole portfolios and backstops come in; basis points where not said."""
+
+    fraction: int = BASIS_POINTS
+    """largest part of an auction's plan that is sold at one mark"""
+    marks: int = 0
+    """marks that a whole portfolio is on offer to sealed bids; 0: it is not"""
+    reserve: int = 0
+    """largest discount of a sealed bid"""
+    backstop: int = 0
+    """discount at which backstops take over"""
+
+
 class Reserved(NamedTuple):
     """A bid whose margin is reserved: signed as the bidder's leg, with the worst price (ticks) it would take."""
 
