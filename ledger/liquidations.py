@@ -16,7 +16,7 @@ from ledger.trades import post_one
 from risk.valuation import asset_value, contract_value
 from schemas import events as e
 from schemas.chart import FIRST_ACCOUNT, House
-from schemas.kinds import ClosingReason, Kind, LegKind, PostingKind, Reason, Rung
+from schemas.kinds import ClosingReason, Kind, LegKind, Parameter, PostingKind, Reason, Rung
 from schemas.limits import BASIS_POINTS, MAX_AMOUNT, MAX_PRICE, MAX_QUANTITY
 from schemas.outcomes import (
     AuctionClosed,
@@ -169,6 +169,7 @@ def awarded(state: State, event: e.Awarded, out: Outbox) -> Reason:
             taker=event.bidder,
             quantity=event.quantity,
             price=event.price,
+            fee_rate=state.parameter(Parameter.LIQUIDATION_FEE),
         )
         if reason != Reason.NONE:
             return reason

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ledger.charges import charge
 from ledger.legs import refusal
 from ledger.margining import margin_with_orders
 from ledger.orders import position_of
@@ -274,6 +275,7 @@ def portfolio_awarded(state: State, event: e.PortfolioAwarded, out: Outbox) -> R
     index = np.full(len(rows), out.index, np.uint32)
     template = EVENTS.by_class[e.PortfolioAwarded].template
     legs, _ = post_run(state, out, rows, index, LegKind.LIQUIDATION, template)
+    charge(state, legs, event.account, state.parameter(Parameter.WHOLE_LIQUIDATION_FEE))
     place = {instrument: 2 * n for n, instrument in enumerate(running.lots)}
     for leg in legs:
         leg["leg"] += place[int(leg["instrument"])]

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ledger.barred import lives
+from ledger.charges import charge
 from ledger.legs import BROKEN, COUNTERS, LEGS, REFUSED, TOUCHED, USED, post_trades, refusal
 from ledger.outbox import Outbox
 from ledger.room import room_for_positions
@@ -122,9 +123,11 @@ def post_one(
     taker: int,
     quantity: int,
     price: int,
+    fee_rate: int = 0,
 ) -> Reason:
-    """Post one trade without fees that the clearinghouse itself brought about, `quantity` signed as the taker's leg;
-    returns why it was refused, or NONE."""
+    """Post one trade that the clearinghouse itself brought about, `quantity` signed as the taker's leg; returns why it
+    was refused, or NONE. `fee_rate`: what the account pays the fund, basis points of the value got; the taker nothing.
+    """
     buyer, seller = (taker, account) if quantity > 0 else (account, taker)
     if not 0 < abs(quantity) <= MAX_QUANTITY:
         return Reason.QUANTITY_OUT_OF_RANGE
@@ -137,5 +140,6 @@ def post_one(
         return Reason(int(reason))
     index = np.array([out.index], np.uint32)
     legs, _ = post_run(state, out, rows, index, kind, EVENTS.by_class[cls].template)
+    charge(state, legs, account, fee_rate)
     out.emit_rows(LegPosted, legs)
     return Reason.NONE
