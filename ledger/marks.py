@@ -15,7 +15,8 @@ from ledger.orders import close_ended_orders, close_raising_orders
 from ledger.outbox import Outbox
 from ledger.schedule import due
 from ledger.state import UNOPENED, Life, Pool, State
-from liquidation.ladder import rungs
+from ledger.trades import InvariantBroken
+from liquidation.ladder import called, margins_in_order, rungs
 from risk.tables import I32Array, I64Array
 from schemas import events as e
 from schemas.chart import FIRST_ACCOUNT
@@ -126,11 +127,13 @@ def _judge(state: State, out: Outbox) -> None:
     before = table.rung[accounts]
     sellable = np.zeros(len(accounts), np.bool_)
     anything_to_sell(accounts, state.pool, state.balance, state.market.asset_spot, state.market.lot_size, sellable)
-    grace = state.parameter(Parameter.GRACE)
-    after = rungs(before, equity, maintenance, buffer, initial, table.called[accounts], grace, sellable)
+    if not margins_in_order(maintenance, buffer, initial):
+        raise InvariantBroken(f"n {state.n}, mark {state.mark}: an initial margin below maintenance and buffer")
+    grace, hysteresis = state.parameter(Parameter.GRACE), state.parameter(Parameter.LADDER_HYSTERESIS)
+    since = table.called[accounts]
+    after = rungs(before, equity, maintenance, buffer, initial, since, grace, sellable, hysteresis)
     after = members.forced(state, accounts, after)
-    breached = equity < maintenance + buffer
-    table.called[accounts] = np.where(breached, table.called[accounts] + 1, 0)
+    table.called[accounts] = called(after, equity < maintenance + buffer, since)
     table.rung[accounts] = after
     changed = np.flatnonzero(before != after)
     rows = np.zeros(len(changed), OUTCOMES.by_class[RungChanged].dtype)
