@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from insurance import treasurer
+from insurance import breakers, treasurer
+from insurance.breakers import Guard
 from insurance.treasurer import Treasurer
+from ledger.breakers import rules
 from ledger.state import State
-from liquidation import desk
+from liquidation import desk, outflow
 from liquidation.desk import Desk
+from liquidation.outflow import Gate
 from schemas.events import EVENTS, Mark, MarkAnswered
+from schemas.kinds import Parameter
+from schemas.outcomes import DeficitFound
 from schemas.sources import Role, source
 from schemas.wire import Run, message_of, runs_of
+from services.lockstep import bounded
 from services.pricer import market
+from services.processors import porting
 from services.view import StateView
 
 Decision = Sequence[Run]
@@ -133,23 +141,51 @@ def _bytes(run: Run) -> bytes:
 
 
 class Paying:
-    """The fund: pays what accounts owe at a mark once the desk has answered it."""
+    """The fund: pays what accounts owe at a mark once the desk has answered it, and trips the breakers of what it could
+    not carry as soon as the mark is made."""
 
     def __init__(self, shards: int) -> None:
         self.source = source(Role.FUND)
         self._treasurer = Treasurer(shards)
+        self._guard = Guard(shards)
         self._answered = 0
+        self._sent: deque[bool] = deque()
+        """of what is not in the journal yet, oldest first: whether another than the treasurer said it"""
 
-    def hear(self, source: int, said: Iterable[Run], state: State, *, under_way: bool) -> Sequence[Decision]:  # noqa: ARG002
+    def hear(self, source: int, said: Iterable[Run], state: State, *, under_way: bool) -> Sequence[Decision]:
         """See Decider."""
-        if source == self.source:
+        said = list(said)
+        if source == self.source and not (self._sent and self._sent.popleft()):
             self._treasurer.posted()
-        self._treasurer.observe(heard(said, treasurer.LISTENS))
+        messages = heard(said, treasurer.LISTENS)
+        deficits, first = porting.answered(heard(said, porting.LISTENS), state, under_way=under_way)
+        if deficits is not None:
+            messages = [*(one for one in messages if not isinstance(one, DeficitFound)), *deficits]
+        self._treasurer.observe(messages)
+        decisions = [*self._guarded(said, state)]
+        decisions += self._saying(first, treasurer=False) if first else ()
         if state.answered == self._answered:
-            return ()
+            return decisions
         self._answered = state.answered
-        payments = self._treasurer.decide()
-        return [runs_of(EVENTS, payments)] if payments else ()
+        if payments := self._treasurer.decide():
+            decisions += self._saying(payments, treasurer=True)
+        return decisions
+
+    def _guarded(self, said: Sequence[Run], state: State) -> Sequence[Decision]:
+        """What the breakers answer. While a word of theirs is on its way a mark is passed over: the next tells all
+        anew."""
+        self._guard.observe(heard(said, breakers.LISTENS))
+        if any(self._sent):
+            self._guard.skip()
+        if not self._guard.waits:
+            return ()
+        events = self._guard.decide(rules(state))
+        return self._saying(events, treasurer=False) if events else ()
+
+    def _saying(self, events: Sequence[Any], *, treasurer: bool) -> Sequence[Decision]:
+        decision = runs_of(EVENTS, events)
+        self._sent.extend(not treasurer for _ in bounded(decision))
+        return [decision]
 
     def idle(self, _state: State) -> Sequence[Decision]:
         """See Decider. The fund pays only when it hears something."""
@@ -157,29 +193,43 @@ class Paying:
 
     def exported(self) -> dict[str, Any]:
         """See Decider."""
-        return {"answered": self._answered, "treasurer": self._treasurer.exported()}
+        return {
+            "answered": self._answered,
+            "treasurer": self._treasurer.exported(),
+            "guard": self._guard.exported(),
+            "sent": list(self._sent),
+        }
 
     def restore(self, told: dict[str, Any]) -> None:
         """See Decider."""
         self._answered = told["answered"]
         self._treasurer.restore(told["treasurer"])
+        if "guard" in told:
+            self._guard.restore(told["guard"])
+        self._sent = deque(told.get("sent", [False] * len(told["treasurer"]["unposted"])))
 
 
 class Liquidating:
-    """The liquidation desk; when it has nothing more to say to a mark it says so."""
+    """The liquidation desk; when it has nothing more to say to a mark it judges the withdrawals that wait, and says
+    so: in one entry, so that the next mark does not come between."""
 
     def __init__(self, shards: int) -> None:
         self.source = source(Role.DESK)
         self._desk = Desk(shards)
+        self._gate = Gate(shards)
 
     def hear(self, _source: int, said: Iterable[Run], state: State, *, under_way: bool) -> Sequence[Decision]:
         """See Decider."""
+        said = list(said)
+        self._gate.observe(heard(said, outflow.LISTENS))
         if messages := heard(said, desk.LISTENS):
             self._desk.observe(messages)
             if events := self._desk.decide(StateView(state)):
                 return [runs_of(EVENTS, events)]
         if state.mark > state.answered and not under_way:
-            return [runs_of(EVENTS, [MarkAnswered(mark=state.mark)])]
+            held = bool(state.facts.withdrawals_held)
+            judged = self._gate.decide(state.mark, _leaving(state), held=held)
+            return [runs_of(EVENTS, [*judged, MarkAnswered(mark=state.mark)])]
         return ()
 
     def idle(self, _state: State) -> Sequence[Decision]:
@@ -188,11 +238,20 @@ class Liquidating:
 
     def exported(self) -> dict[str, Any]:
         """See Decider."""
-        return self._desk.exported()
+        return self._desk.exported() | {"withdrawals": self._gate.exported()}
 
     def restore(self, told: dict[str, Any]) -> None:
         """See Decider."""
         self._desk.restore(told)
+        if "withdrawals" in told:
+            self._gate.restore(told["withdrawals"])
+
+
+def _leaving(state: State) -> outflow.Rules:
+    """What may leave, by the parameters in force."""
+    rates = {asset: state.parameter(Parameter.WITHDRAWAL_RATE, asset) for asset in state.facts.assets}
+    hold = bool(state.parameter(Parameter.WITHDRAWAL_HOLD))
+    return outflow.Rules(hold, {asset: rate for asset, rate in rates.items() if rate})
 
 
 def packed(decider: Decider) -> bytes:
