@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 from schemas.limits import BASIS_POINTS, MAX_PRICE
 
@@ -50,6 +51,58 @@ class Award(NamedTuple):
     bid: int
     bidder: int
     quantity: int
+
+
+@dataclass(slots=True)
+class Running:
+    """A Dutch auction as the desk knows it."""
+
+    account: int
+    instrument: int
+    opened: int
+    """the mark it was planned at"""
+    remaining: int
+    """what is still for sale, signed as the account's leg"""
+    terms: Terms
+    offered: int = 0
+    """what its shard still holds open: more than `remaining` where the desk sells less than was planned"""
+    is_open: bool = False
+    """False until its shard has said AuctionOpened"""
+    planned: int = 0
+    """lots that it opened with"""
+    sold: int = 0
+    """lots sold since the mark"""
+
+    def told(self) -> list[Any]:
+        """The fields in order, as plain data."""
+        first = [self.account, self.instrument, self.opened, self.remaining, list(self.terms)]
+        return [*first, self.offered, self.is_open, self.planned, self.sold]
+
+    @classmethod
+    def of(
+        cls, account: int, instrument: int, opened: int, remaining: int, terms: Sequence[int], *rest: Any
+    ) -> Running:
+        """What `told` gave."""
+        running = cls(account, instrument, opened, remaining, Terms(*terms), *rest)
+        running.planned = running.planned or abs(running.offered)
+        return running
+
+    def allowance(self, fraction: int) -> int:
+        """Lots that may still be sold before the next mark: in all at most `fraction` basis points of those planned,
+        rounded up."""
+        return max(0, -(-self.planned * fraction // BASIS_POINTS) - self.sold)
+
+    def for_sale(self, fraction: int) -> int:
+        """What may be sold before the next mark, signed as the account's leg."""
+        lots = min(abs(self.remaining), self.allowance(fraction))
+        return -lots if self.remaining < 0 else lots
+
+    def is_unsellable(self, mark: int, fraction: int) -> bool:
+        """Whether it stood at its floor for more than a mark and not all that could be sold at the last was."""
+        floor = marks_to_floor(self.terms)
+        if floor is None or mark - self.opened - floor <= 1:
+            return False
+        return fraction == BASIS_POINTS or self.allowance(fraction) > 0
 
 
 def discount(terms: Terms, marks: int) -> int:

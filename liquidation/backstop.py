@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from insurance.fund import pro_rata
+from liquidation.costs import Holding
+from liquidation.greedy import Case
+from liquidation.view import MarketView
 
 
 class Taken(NamedTuple):
@@ -43,3 +48,14 @@ def takeover(lots: Mapping[int, int], margin: int, room: Mapping[int, int]) -> T
                 taken.append(Taken(account, instrument, part if quantity < 0 else -part))
     spent = pro_rata(used, open_room)
     return Takeover(taken, {account: free - spent.get(account, 0) for account, free in room.items()})
+
+
+def margin_of(takers: Iterable[int], lots: Mapping[int, int], view: MarketView) -> int:
+    """The most that these lots (signed as the failing account's legs), with nothing beside them, require of any of the
+    takers as initial margin, micro-dollars."""
+    numbers = sorted(lots)
+    held = np.array([[-lots[number] for number in numbers]], np.int64)
+    holdings = tuple(Holding(number, -lots[number], view.value(number, lots[number])) for number in numbers)
+    return max(
+        int(view.required([Case(taker, 0, holdings, {})])(np.zeros(1, np.int64), held)[0]) for taker in sorted(takers)
+    )

@@ -10,12 +10,14 @@ from typing import Any, Final, NamedTuple
 from insurance.deleveraging import Candidate, allocate
 from insurance.fund import Owed, pay
 from liquidation import auction, bankruptcy, closeout
-from liquidation.auction import Reserved, Terms
+from liquidation.auction import Offering, Reserved, Running, Terms
+from liquidation.backstop import margin_of, takeover
 from liquidation.book import Book, book, sellable
 from liquidation.costs import Holding, Rates
 from liquidation.greedy import Case
 from liquidation.pacing import ordered, paced, room
 from liquidation.plan import Plan, plans
+from liquidation.sealed import Portfolios, fits
 from liquidation.view import MarketView
 from schemas.chart import House
 from schemas.events import (
@@ -24,10 +26,16 @@ from schemas.events import (
     Deleveraged,
     DeleveragingCalled,
     LiquidationPlanned,
+    PortfolioAwarded,
+    PortfolioEnded,
+    PortfolioLot,
+    PortfolioOffered,
 )
+from schemas.kinds import ClosingReason
 from schemas.outcomes import (
     AuctionClosed,
     AuctionOpened,
+    BackstopCapacity,
     BidReserved,
     CloseOutDue,
     DeficitFound,
@@ -37,9 +45,22 @@ from schemas.outcomes import (
     LiquidationDue,
     LiquidationPosition,
     MarkDone,
+    PortfolioBidDropped,
+    PortfolioBidReserved,
+    PortfolioOpened,
 )
 
-Event = LiquidationPlanned | Awarded | AuctionEnded | DeleveragingCalled | Deleveraged
+Event = (
+    LiquidationPlanned
+    | Awarded
+    | AuctionEnded
+    | DeleveragingCalled
+    | Deleveraged
+    | PortfolioLot
+    | PortfolioOffered
+    | PortfolioAwarded
+    | PortfolioEnded
+)
 
 LISTENS: Final = (
     CloseOutDue,
@@ -53,22 +74,12 @@ LISTENS: Final = (
     AuctionClosed,
     BidReserved,
     DeleveragingCandidate,
+    PortfolioOpened,
+    PortfolioBidReserved,
+    PortfolioBidDropped,
+    BackstopCapacity,
 )
 """The outcomes the desk acts on; it passes over all others, so a caller may leave them out."""
-
-
-@dataclass(slots=True)
-class _Auction:
-    account: int
-    instrument: int
-    opened: int
-    remaining: int
-    """what is still for sale, signed as the account's leg"""
-    terms: Terms
-    offered: int = 0
-    """what its shard still holds open: more than `remaining` where the desk sells less than was planned"""
-    is_open: bool = False
-    """False until its shard has said AuctionOpened"""
 
 
 @dataclass(slots=True)
@@ -82,6 +93,8 @@ class _Books:
     """accounts that are closed out for their member's default -> whether their coins go too"""
     deficits: list[Owed] = field(default_factory=list)
     fund: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    backstops: dict[int, int] = field(default_factory=dict)
+    """what each has room for, micro-dollars of initial margin"""
 
 
 class _Unplanned(NamedTuple):
@@ -107,7 +120,7 @@ class Desk:
         self._shards = shards
         self._mark = 0
         self._done = 0
-        self._auctions: dict[int, _Auction] = {}
+        self._auctions: dict[int, Running] = {}
         self._calls: dict[int, DeleveragingCalled] = {}
         self._next_auction = 1
         self._next_call = 1
@@ -115,6 +128,7 @@ class Desk:
         self._closed_down: defaultdict[tuple[int, int], int] = defaultdict(int)
         self._books = _Books()
         self._room: dict[int, int] = {}
+        self._portfolios = Portfolios()
         self._opened: list[AuctionOpened] = []
         self._closed: list[int] = []
         self._bids: list[BidReserved] = []
@@ -145,6 +159,10 @@ class Desk:
                     self._closed.append(outcome.auction)
                 case BidReserved():
                     self._bids.append(outcome)
+                case PortfolioOpened() | PortfolioBidReserved() | PortfolioBidDropped():
+                    self._portfolios.observe(outcome)
+                case BackstopCapacity():
+                    self._books.backstops[outcome.account] = outcome.capacity
                 case DeleveragingCandidate():
                     candidate = Candidate(outcome.account, outcome.quantity, outcome.score)
                     self._candidates[outcome.call].append(candidate)
@@ -156,10 +174,11 @@ class Desk:
         for opening in self._opened:
             if (running := self._auctions.get(opening.auction)) is not None:
                 running.remaining, running.offered, running.is_open = opening.quantity, opening.quantity, True
+                running.planned = abs(opening.quantity)
         for number in self._closed:
             self._auctions.pop(number, None)
         self._opened, self._closed = [], []
-        events = self._deleverage()
+        events: list[Event] = [*self._portfolios.refused(), *self._deleverage()]
         if self._done == self._shards:
             events += self._answer_mark(view)
         return events + self._award(view)
@@ -168,23 +187,17 @@ class Desk:
         """The state as plain data, for a snapshot taken when everything observed is decided."""
         return {
             "mark": self._mark,
-            "auctions": [
-                [n, a.account, a.instrument, a.opened, a.remaining, list(a.terms), a.offered, a.is_open]
-                for n, a in sorted(self._auctions.items())
-            ],
+            "auctions": [[n, *one.told()] for n, one in sorted(self._auctions.items())],
             "calls": [[n, c.instrument, c.account, c.quantity, c.price] for n, c in sorted(self._calls.items())],
             "next": [self._next_auction, self._next_call],
             "failing": sorted(self._failing),
             "closed_down": [[*key, lots] for key, lots in sorted(self._closed_down.items()) if lots],
-        }
+        } | self._portfolios.exported()
 
     def restore(self, told: Mapping[str, Any]) -> None:
         """Take up the state that `exported` gave."""
         self._mark = told["mark"]
-        self._auctions = {
-            n: _Auction(account, instrument, opened, remaining, Terms(*terms), offered, is_open)
-            for n, account, instrument, opened, remaining, terms, offered, is_open in told["auctions"]
-        }
+        self._auctions = {n: Running.of(*fields) for n, *fields in told["auctions"]}
         self._calls = {
             n: DeleveragingCalled(instrument=i, account=a, call=n, quantity=q, price=p)
             for n, i, a, q, p in told["calls"]
@@ -192,6 +205,7 @@ class Desk:
         self._next_auction, self._next_call = told["next"]
         self._failing = set(told["failing"])
         self._closed_down.update({(account, instrument): lots for account, instrument, lots in told["closed_down"]})
+        self._portfolios.restore(told)
 
     # --- a mark ------------------------------------------------------------------------------------------------------
 
@@ -208,12 +222,16 @@ class Desk:
         for number, running in sorted(self._auctions.items()):
             if running.account not in books.due:
                 events.append(self._end(number))
+        events += self._portfolios.marked(books.due, self._failing)
+        books.backstops = {one: free for one, free in books.backstops.items() if one not in self._failing}
         unpromised = {asset: view.amount_value(asset, amount) for asset, amount in books.fund.items()}
         self._room = room(((one.instrument, one.remaining) for one in self._auctions.values()), view)
         told: list[Event | _Unplanned] = []
         for due in ordered(books.due) if self._room else [due for _, due in sorted(books.due.items())]:
             failing = book(due, books.positions[due.account], books.balances[due.account], view)
             told += self._liquidate(failing, unpromised, view)
+        for running in self._auctions.values():
+            running.sold = 0
         self._done = 0
         self._books = _Books()
         return events + self._planned(told, view)
@@ -223,23 +241,78 @@ class Desk:
         beyond = _beyond_fund(failing, unpromised, view)
         called = {one.instrument: _part_up(one.quantity, beyond, -failing.net) for one in failing.positions if beyond}
         left = {number: quantity - called.get(number, 0) for number, quantity in failing.held().items()}
+        if (offer := self._portfolios.of(failing.account)) is not None:
+            events += self._answer_offer(offer, failing, left, view, called=bool(called))
+            is_on = self._portfolios.of(failing.account) is not None
+            if is_on or not any(left[one.instrument] for one in failing.positions):
+                return events
+        positions = {one.instrument for one in failing.positions}
         running = sorted(number for number, one in self._auctions.items() if one.account == failing.account)
         for number in running:
             one = self._auctions[number]
             one.remaining = -_towards_zero(left.get(one.instrument, 0), one.remaining)
             if one.remaining == 0:
                 events.append(self._end(number))
-            elif self._is_unsellable(one) and any(one.instrument == held.instrument for held in failing.positions):
-                called[one.instrument] = called.get(one.instrument, 0) - one.remaining
-                events.append(self._end(number))
+            elif one.instrument in positions and one.is_unsellable(self._mark, view.offering().fraction):
+                events += self._take_over(number, failing.account, {one.instrument: one.remaining}, left, view)
+                if one.remaining:
+                    called[one.instrument] = called.get(one.instrument, 0) - one.remaining
+                # its shard closes an auction with the award that sells the last lot
+                if one.offered:
+                    events.append(self._end(number))
+                else:
+                    del self._auctions[number]
         for position in failing.positions:
             if lots := called.get(position.instrument, 0):
                 events.append(self._call(failing, position, lots, view))
         return events if running else [*events, _Unplanned(failing, left, self._books.closing.get(failing.account))]
 
-    def _is_unsellable(self, one: _Auction) -> bool:
-        floor = auction.marks_to_floor(one.terms)
-        return floor is not None and self._mark - one.opened - floor > 1
+    def _answer_offer(
+        self, number: int, failing: Book, left: dict[int, int], view: MarketView, *, called: bool
+    ) -> list[Event]:
+        """What a mark does to a portfolio on offer: it goes on, is awarded, goes to the backstops, or is taken off."""
+        lots = self._portfolios.lots(number)
+        if called:
+            return [self._portfolios.end(number, ClosingReason.DELEVERAGED)]
+        if not fits(lots, failing.held()):
+            return [self._portfolios.end(number, ClosingReason.CLIPPED)]
+        if not self._portfolios.closing(number, self._mark):
+            return []
+        if won := self._portfolios.award(number, self._failing):
+            left.update({instrument: left[instrument] + quantity for instrument, quantity in lots.items()})
+            return list(won)
+        events = self._take_over(number, failing.account, lots, left, view)
+        reason = ClosingReason.BACKSTOPPED if events else ClosingReason.NO_BID
+        return [*events, self._portfolios.end(number, reason)]
+
+    def _take_over(
+        self, number: int, account: int, lots: Mapping[int, int], left: dict[int, int], view: MarketView
+    ) -> list[Event]:
+        """What the backstops take of lots that nobody bought, off `left` and off the auction where one runs."""
+        room = self._books.backstops
+        if not any(room.values()):
+            return []
+        took = takeover(lots, margin_of(room, lots, view), room)
+        self._books.backstops = took.room
+        events: list[Event] = []
+        for one in took.taken:
+            left[one.instrument] -= one.quantity
+            if (running := self._auctions.get(number)) is not None:
+                running.remaining += one.quantity
+                running.offered += one.quantity
+            ticks = auction.price(-one.quantity, view.mark(one.instrument), view.offering().backstop)
+            events.append(
+                Awarded(
+                    instrument=one.instrument,
+                    account=account,
+                    bidder=one.account,
+                    auction=number,
+                    bid=0,
+                    quantity=one.quantity,
+                    price=ticks,
+                )
+            )
+        return events
 
     def _call(self, failing: Book, position: Holding, lots: int, view: MarketView) -> Event:
         number = position.instrument
@@ -265,7 +338,7 @@ class Desk:
         cases = [_case(one, view) for one in unplanned]
         # costed as if sold a mark after the opening: the opening price seldom finds a buyer, the floor seldom is needed
         rates = Rates(auction.discount(terms, 1), rules.impact)
-        healing = plans(cases, view.required(cases), rates.discount, rules)
+        healing = plans(cases, view.required(cases), rates.discount, rules, view.scans)
         made = (
             (case, plan if one.closing is None else closeout.whole(case, plan, rates, collateral=one.closing))
             for one, case, plan in zip(unplanned, cases, healing, strict=True)
@@ -278,10 +351,14 @@ class Desk:
 
     def _offer(self, case: Case, made: Plan, terms: Terms, view: MarketView) -> list[Event]:
         events: list[Event] = []
+        if lots := self._offered_whole(case, made, view.offering()):
+            number = self._next_auction
+            self._next_auction += 1
+            return list(self._portfolios.offer(number, case.account, lots, self._mark, view.offering()))
         for sale in paced(made.sales, case.equity, self._room, view) if self._room else made.sales:
             number = self._next_auction
             self._next_auction += 1
-            self._auctions[number] = _Auction(case.account, sale.instrument, self._mark, sale.quantity, terms)
+            self._auctions[number] = Running(case.account, sale.instrument, self._mark, sale.quantity, terms)
             events.append(
                 LiquidationPlanned(
                     instrument=sale.instrument,
@@ -295,6 +372,12 @@ class Desk:
                 )
             )
         return events
+
+    def _offered_whole(self, case: Case, made: Plan, offering: Offering) -> dict[int, int]:
+        """The positions of a plan that sells them all, where they are to be offered as one; else nothing."""
+        coins = {one.instrument for one in case.holdings if one.collateral}
+        lots = {sale.instrument: sale.quantity for sale in made.sales if sale.instrument not in coins}
+        return lots if made.whole and self._portfolios.takes(case.account, lots, offering) else {}
 
     # --- bids and candidates -----------------------------------------------------------------------------------------
 
@@ -317,9 +400,10 @@ class Desk:
             served = [
                 Reserved(bid.bid, bid.bidder, bid.quantity if _fits(bid, running) else 0, bid.price) for bid in told
             ]
-            for award in auction.awards(running.remaining, ticks, served):
+            for award in auction.awards(running.for_sale(view.offering().fraction), ticks, served):
                 running.remaining += award.quantity
                 running.offered += award.quantity
+                running.sold += abs(award.quantity)
                 events.append(_awarded(by_number[award.bid], running.account, award.quantity, ticks))
             if running.remaining == 0:
                 # its shard closes an auction with the award that sells the last lot
@@ -369,7 +453,7 @@ def _case(one: _Unplanned, view: MarketView) -> Case:
     return Case(one.failing.account, one.failing.equity, holdings, one.failing.balances)
 
 
-def _fits(bid: BidReserved, running: _Auction) -> bool:
+def _fits(bid: BidReserved, running: Running) -> bool:
     return bid.instrument == running.instrument and bid.bidder != running.account
 
 
