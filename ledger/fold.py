@@ -21,6 +21,7 @@ from ledger import (
     porting,
     registry,
     settlement,
+    stress,
 )
 from ledger.conservation import check_entry
 from ledger.margining import margin_touched
@@ -85,6 +86,8 @@ HANDLERS: Final[dict[type[Any], Callable[[State, Any, Outbox], Reason]]] = {
     e.OwnerLimited: breakers.owner_limited,
     e.OwnerAsked: breakers.owner_asked,
     e.MemberDefaulted: members.member_defaulted,
+    e.StressReported: stress.stress_reported,
+    e.StressResult: stress.stress_result,
     e.MemberSettled: members.member_settled,
     e.PortingAccepted: porting.porting_accepted,
     e.AccountPorted: porting.account_ported,

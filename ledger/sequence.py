@@ -159,6 +159,8 @@ ROUTES: Final[dict[type[Any], tuple[str, ...]]] = {
     ev.Assessed: ("account",),
     ev.FundContributed: (),
     ev.CapitalContributed: (),
+    ev.StressReported: (),
+    ev.StressResult: (),
     ev.MemberResourcesTaken: ("account",),
     ev.MemberResourcesGiven: ("account",),
 }

@@ -930,3 +930,66 @@ class BackerPaid:
     mark: U64
     units: I64
     amount: I64
+
+
+# --- what the council's what-if over the whole book told --------------------------------------------------------------
+
+
+@define(EVENTS, 92)
+class StressReported:
+    """The whole book was held against shocks, as it stood after entry `position`, valued at `mark`; what was assumed.
+
+    Its results are as many StressResult in the same entry, named by mark and position alike. Volatility (of a day),
+    correlation, turnover, impact (Y of the square-root law) and cross are millionths. Money is micro-dollars. Proposed
+    by floats: it is recorded, and changes nothing.
+    """
+
+    flags: U16 = 0
+    decay: U8
+    """0 none, 1 exponential, 2 power"""
+    results: U16
+    accounts: U32
+    rounds: U32
+    """after which a cascade was cut"""
+    mark: U64
+    position: U64
+    time: Time
+    volatility: I64
+    correlation: I64
+    turnover: I64
+    impact: I64
+    cross: I64
+    fund: I64
+    cover_1: I64
+    """deficits of the member that leaves most, the largest over all shocks"""
+    cover_2: I64
+
+
+@define(EVENTS, 93)
+class StressResult:
+    """One shock of a StressReported. Money is micro-dollars; `size`, `volatility` and `factor` are millionths.
+
+    `only` is the underlying that moves alone, 65535 where all do. `owed` are the deficits; the fund pays what it can,
+    `fund_left` stays, `short` goes to deleveraging. `factor` is the loss over the first loss, by the shock alone.
+    """
+
+    flags: U16 = 0
+    settled: U8
+    """0: the cascade was cut before its fixed point"""
+    shock: U16
+    only: U16
+    failed: U32
+    rounds: U32
+    mark: U64
+    position: U64
+    size: I64
+    volatility: I64
+    first_loss: I64
+    loss: I64
+    factor: I64
+    owed: I64
+    fund_left: I64
+    short: I64
+    cover_1: I64
+    cover_2: I64
+    name: Text24

@@ -17,7 +17,7 @@ from schemas.kinds import (
     Segregation,
     WaterfallLayer,
 )
-from schemas.message import I64, U8, U16, U32, U64, Bytes32, Catalogue, define
+from schemas.message import I64, U8, U16, U32, U64, Bytes32, Catalogue, Text24, define
 
 OUTCOMES: Final = Catalogue()
 
@@ -629,3 +629,49 @@ class BackerStands:
     units: I64
     """units it has now"""
     amount: I64
+
+
+@define(OUTCOMES, 151)
+class StressRecorded:
+    """A what-if over the whole book, as it was told: see StressReported. It changed nothing."""
+
+    index: U32
+    decay: U8
+    results: U16
+    accounts: U32
+    rounds: U32
+    mark: U64
+    position: U64
+    volatility: I64
+    correlation: I64
+    turnover: I64
+    impact: I64
+    cross: I64
+    fund: I64
+    cover_1: I64
+    cover_2: I64
+
+
+@define(OUTCOMES, 152)
+class StressResultRecorded:
+    """One shock of a StressRecorded, as it was told: see StressResult."""
+
+    index: U32
+    settled: U8
+    shock: U16
+    only: U16
+    failed: U32
+    rounds: U32
+    mark: U64
+    position: U64
+    size: I64
+    volatility: I64
+    first_loss: I64
+    loss: I64
+    factor: I64
+    owed: I64
+    fund_left: I64
+    short: I64
+    cover_1: I64
+    cover_2: I64
+    name: Text24

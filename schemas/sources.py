@@ -68,6 +68,8 @@ ALLOWED: Final[Mapping[int, frozenset[type[Any]]]] = MappingProxyType(
                 e.DefaultFundContributed,
                 e.BackerWithdrawalRequested,
                 e.MemberDefaulted,
+                e.StressReported,
+                e.StressResult,
             }
         ),
         Role.CUSTODIAN: frozenset({e.Deposited, e.WithdrawalDecided}),
