@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ledger.backers import contributed
 from ledger.margining import margins_of
 from ledger.members import holds_withdrawals
 from ledger.oracle import withdrawal_refusal
@@ -180,6 +181,7 @@ def fund_contributed(state: State, event: e.FundContributed, out: Outbox) -> Rea
     if not can_take(state, FUND, event.asset, event.amount) or not can_take(state, source, event.asset, -event.amount):
         return Reason.BALANCE_LIMIT
     post(state, out, PostingKind.FUND_CONTRIBUTION, event.asset, source, FUND, event.amount, event.backer)
+    contributed(state, event, out)
     return Reason.NONE
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from ledger.state import Life, State, live_rows
 from schemas.chart import House
 from schemas.kinds import Style
-from schemas.outcomes import HouseBalance, NetPosition
+from schemas.outcomes import HouseBalance, MemberPart, NetPosition
 
 
 class ConservationBroken(RuntimeError):  # noqa: N818 - named for what is found
@@ -111,6 +111,8 @@ class Books(NamedTuple):
     """instrument -> lots that CLEARINGHOUSE holds"""
     cost: dict[int, int]
     """asset -> cost of all open margined positions"""
+    parts: dict[int, int]
+    """asset -> what is left of the members' contributions to the default fund"""
 
 
 def books(outcomes: Iterable[Any], settlement_asset: dict[int, int]) -> Books:
@@ -118,13 +120,16 @@ def books(outcomes: Iterable[Any], settlement_asset: dict[int, int]) -> Books:
     balance: defaultdict[tuple[int, int], int] = defaultdict(int)
     position: defaultdict[int, int] = defaultdict(int)
     cost: defaultdict[int, int] = defaultdict(int)
+    parts: defaultdict[int, int] = defaultdict(int)
     for one in outcomes:
         if isinstance(one, HouseBalance):
             balance[(one.account, one.asset)] += one.balance
         elif isinstance(one, NetPosition):
             position[one.instrument] += one.quantity
             cost[settlement_asset[one.instrument]] += one.cost
-    return Books(dict(balance), dict(position), dict(cost))
+        elif isinstance(one, MemberPart):
+            parts[one.asset] += one.amount
+    return Books(dict(balance), dict(position), dict(cost), dict(parts))
 
 
 def clearinghouse_is_flat(told: Books, in_flight: dict[int, int]) -> list[str]:
@@ -147,12 +152,31 @@ def clearinghouse_cash_is_cost(told: Books) -> list[str]:
     ]
 
 
+NEVER_NEGATIVE: Final = {
+    House.FUND: "the fund",
+    House.OWN_CAPITAL: "the clearinghouse's own capital",
+    House.DEFAULT_FUND: "the default fund",
+    House.LAID_OUT: "what the layers laid out",
+}
+"""House accounts that pay losses, and never what they do not have"""
+
+
 def fund_is_not_negative(told: Books) -> list[str]:
-    """The insurance fund never pays what it does not have."""
+    """The insurance fund, and whatever else pays losses, never pays what it does not have."""
     return [
-        f"asset {asset}: the fund has {balance}"
+        f"asset {asset}: {NEVER_NEGATIVE[House(house)]} has {balance}"
         for (house, asset), balance in sorted(told.balance.items())
-        if house == House.FUND and balance < 0
+        if house in NEVER_NEGATIVE and balance < 0
+    ]
+
+
+def default_fund_is_its_members(told: Books) -> list[str]:
+    """The default fund is what is left of its members' contributions, to the unit."""
+    held = {asset: balance for (house, asset), balance in told.balance.items() if house == House.DEFAULT_FUND}
+    return [
+        f"asset {asset}: the default fund has {held.get(asset, 0)}, its members' parts are {told.parts.get(asset, 0)}"
+        for asset in sorted({*held, *told.parts})
+        if held.get(asset, 0) != told.parts.get(asset, 0)
     ]
 
 
@@ -162,6 +186,7 @@ def check_books(n: int, told: Books, in_flight: dict[int, int] | None = None) ->
         *clearinghouse_is_flat(told, in_flight or {}),
         *clearinghouse_cash_is_cost(told),
         *fund_is_not_negative(told),
+        *default_fund_is_its_members(told),
     ]
     if broken:
         raise ConservationBroken(n, broken)

@@ -9,8 +9,10 @@ from typing import Any, Final
 import numpy as np
 
 from ledger import (
+    backers,
     breakers,
     cash,
+    default_fund,
     facts,
     liquidations,
     marks,
@@ -22,6 +24,7 @@ from ledger import (
     registry,
     settlement,
     stress,
+    waterfall,
 )
 from ledger.conservation import check_entry
 from ledger.margining import margin_touched
@@ -82,6 +85,16 @@ HANDLERS: Final[dict[type[Any], Callable[[State, Any, Outbox], Reason]]] = {
     e.PortfolioEnded: portfolio_auctions.portfolio_ended,
     e.BackstopCommitted: portfolio_auctions.backstop_committed,
     e.FundPaid: liquidations.fund_paid,
+    e.PolicyLayer: waterfall.policy_layer,
+    e.PolicyPublished: waterfall.policy_published,
+    e.LayerDrawn: waterfall.layer_drawn,
+    e.LayerPaid: waterfall.layer_paid,
+    e.Assessed: waterfall.assessed,
+    e.GainsHaircut: waterfall.gains_haircut,
+    e.DefaultFundContributed: default_fund.default_fund_contributed,
+    e.BackerMinted: backers.backer_minted,
+    e.BackerWithdrawalRequested: backers.backer_withdrawal_requested,
+    e.BackerPaid: backers.backer_paid,
     e.BreakerChanged: breakers.breaker_changed,
     e.OwnerLimited: breakers.owner_limited,
     e.OwnerAsked: breakers.owner_asked,

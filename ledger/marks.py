@@ -7,7 +7,17 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ledger import breakers, cash, facts, members, portfolio_auctions, registry, settlement
+from ledger import (
+    breakers,
+    cash,
+    default_fund,
+    facts,
+    members,
+    portfolio_auctions,
+    registry,
+    settlement,
+    waterfall,
+)
 from ledger.conservation import check_tables, house_balances, net_positions
 from ledger.liquidations import close_auction, saleable
 from ledger.margining import margin_all
@@ -40,6 +50,7 @@ BEFORE_MARKET: Final[dict[type[Any], Any]] = {
     e.AccountChanged: registry.account_due,
     e.ParameterChanged: facts.parameter_due,
     e.ProfilePublished: facts.profile_due,
+    e.PolicyPublished: waterfall.policy_due,
 }
 """What takes effect before the new market is put in force, which may need it."""
 
@@ -93,6 +104,7 @@ def mark(state: State, event: e.Mark, out: Outbox) -> Reason:
     state.called_down.clear()
     _apply(state, out, BEFORE_MARKET)
     facts.forget_profiles(state)
+    before = waterfall.marks_before(state)
     facts.activate(state, event.market)
     _apply(state, out, AFTER_MARKET)
     settlement.expiries_due(state, out)
@@ -103,6 +115,8 @@ def mark(state: State, event: e.Mark, out: Outbox) -> Reason:
     portfolio_auctions.review_bids(state, out)
     portfolio_auctions.tell_backstops(state, out)
     cash.answer_withdrawals(state, out)
+    waterfall.report(state, before, out)
+    default_fund.report_parts(state, out)
     check_tables(state)
     for told in (*net_positions(state, out.index), *house_balances(state, out.index)):
         out.emit(told)

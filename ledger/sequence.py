@@ -156,7 +156,6 @@ ROUTES: Final[dict[type[Any], tuple[str, ...]]] = {
     ev.PortfolioAwarded: ("account", "bidder"),
     ev.FundPaid: ("account",),
     ev.LayerPaid: ("account",),
-    ev.Assessed: ("account",),
     ev.FundContributed: (),
     ev.CapitalContributed: (),
     ev.StressReported: (),

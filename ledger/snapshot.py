@@ -14,12 +14,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from insurance.backers import Request
+from insurance.policy import InForce, Rank
 from ledger.barred import mark_limited
 from ledger.room import room_for_asset, room_for_positions
 from ledger.state import Accounts, Auction, Facts, Order, Portfolio, State, Withdrawal, genesis, live_rows
 from risk.profile import parse_profile
 from risk.tables import I32Array, Market, Profiles
 from schemas.events import EVENTS, AssetListed, InstrumentListed, UnderlyingListed
+from schemas.kinds import WaterfallLayer
 from schemas.wire import Run, message_of, rows_of
 
 MAGIC: Final = b"novate snapshot 1\n"
@@ -101,6 +104,8 @@ def _body(state: State, *, with_n: bool) -> bytes:
         "approved": [[*key, w.asset, w.amount] for key, w in sorted(state.approved.items())],
         "arrays": [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()],
     }
+    if state.gains:
+        told["gains"] = [[*key, gain] for key, gain in sorted(state.gains.items())]
     head = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
     return b"".join([len(head).to_bytes(8, "little"), head, *(a.tobytes() for a in arrays.values())])
 
@@ -146,6 +151,13 @@ def _merged(markets: dict[int, list[Run]]) -> list[list[Any]]:
 def facts_told(f: Facts) -> dict[str, Any]:
     """The facts in their canonical form, for JSON. What only a guard needs is there only while it is switched on."""
     guarded: dict[str, Any] = {
+        "policy": [f.policy.number, f.policy.since, f.policy.digest.hex(), f.policy.ranks] if f.policy else [],
+        "policy_rows": [[k, v] for k, v in sorted(f.policy_rows.items())],
+        "policy_pending": [[k[0], k[1].hex(), v] for k, v in sorted(f.policy_pending.items())],
+        "drawn": [[*k, v] for k, v in sorted(f.drawn.items())],
+        "parts_of_members": [[*k, v] for k, v in sorted(f.parts.items())],
+        "units": [[*k, v] for k, v in sorted(f.units.items())],
+        "requests": [[at, *one] for at, one in f.requests],
         "feeds": [[*k, *v] for k, v in sorted(f.feeds.items())],
         "uncertainty": [[k, v] for k, v in sorted(f.uncertainty.items())],
         "heard": [[*k, v] for k, v in sorted(f.heard.items())],
@@ -200,6 +212,17 @@ def _split(markets: list[list[Any]]) -> dict[int, list[Run]]:
     return out
 
 
+def _ranks(told: list[list[int]]) -> tuple[Rank, ...]:
+    return tuple(Rank(WaterfallLayer(layer), share, amount) for layer, share, amount in told)
+
+
+def _policy(told: list[Any] | None) -> InForce | None:
+    if not told:
+        return None
+    number, since, digest, ranks = told
+    return InForce(number, since, bytes.fromhex(digest), _ranks(ranks))
+
+
 def _restored_facts(t: dict[str, Any]) -> Facts:
     assets = [_event(AssetListed, x) for x in t["assets"]]
     underlyings = [_event(UnderlyingListed, x) for x in t["underlyings"]]
@@ -227,6 +250,13 @@ def _restored_facts(t: dict[str, Any]) -> Facts:
         buckets=dict(t["buckets"]),
         staged=_split(t["staged"]),
         closed=_split(t["closed"]),
+        policy=_policy(t.get("policy")),
+        policy_rows={k: _ranks(v) for k, v in t.get("policy_rows", [])},
+        policy_pending={(k, bytes.fromhex(digest)): _ranks(v) for k, digest, v in t.get("policy_pending", [])},
+        drawn={(a, b, c): v for a, b, c, v in t.get("drawn", [])},
+        parts={(a, b): v for a, b, v in t.get("parts_of_members", [])},
+        units={(a, b): v for a, b, v in t.get("units", [])},
+        requests=[(at, Request(*one)) for at, *one in t.get("requests", [])],
         links={(a, b, c): v for a, b, c, v in t["links"]},
         portfolios={
             n: Portfolio(account, mark, closes, reserve, dict(lots))
@@ -277,6 +307,7 @@ def _restored(told: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], shard_o
     for number, *rest in told["auctions"]:
         state.auctions[number] = Auction(*rest)
     state.called_down = dict(told["called_down"])
+    state.gains = {(account, asset): gain for account, asset, gain in told.get("gains", [])}
     for account, number, asset, amount in told["requested"]:
         state.requested[(account, number)] = Withdrawal(asset, amount)
     for account, number, asset, amount in told["approved"]:

@@ -13,6 +13,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from insurance.backers import Request
+from insurance.policy import InForce, Rank
 from risk.profile import Profile
 from risk.requirement import Scratch
 from risk.tables import (
@@ -179,6 +181,20 @@ class Facts:
     """market -> its rows so far"""
     closed: dict[int, list[Run]] = field(default_factory=dict)
     """market -> its rows, whole and verified, waiting for a mark"""
+    policy: InForce | None = None
+    """the waterfall policy in force; None: none was ever published"""
+    policy_rows: dict[int, tuple[Rank, ...]] = field(default_factory=dict)
+    """rows of policies not yet published"""
+    policy_pending: dict[tuple[int, bytes], tuple[Rank, ...]] = field(default_factory=dict)
+    """(policy, SHA-256) -> layers published for a later time"""
+    drawn: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    """(waterfall layer, member, asset) -> asked of it since the policy took effect; member 0 of what is the house's"""
+    parts: dict[tuple[int, int], int] = field(default_factory=dict)
+    """(member, asset) -> what is left of its contribution to the default fund"""
+    units: dict[tuple[int, int], int] = field(default_factory=dict)
+    """(backer, asset) -> units of the insurance fund"""
+    requests: list[tuple[int, Request]] = field(default_factory=list)
+    """(end of the notice, what a backer asked for), in order of arrival"""
     links: dict[tuple[int, int, int], int] = field(default_factory=dict)
     """(link kind, account, other) -> 1"""
     portfolios: dict[int, Portfolio] = field(default_factory=dict)
@@ -245,6 +261,8 @@ class State:
     auctions: dict[int, Auction] = field(default_factory=dict)
     called_down: dict[int, int] = field(default_factory=dict)
     """instrument -> lots that deleveraging calls asked for since the mark"""
+    gains: dict[tuple[int, int], int] = field(default_factory=dict)
+    """(account, asset) -> what it gained since the mark before, where a policy in force may cut it"""
     requested: dict[tuple[int, int], Withdrawal] = field(default_factory=dict)
     """(account, withdrawal) -> asked for, not yet answered"""
     approved: dict[tuple[int, int], Withdrawal] = field(default_factory=dict)

@@ -26,7 +26,7 @@ from ledger.snapshot import dump
 from ledger.state import State, genesis
 from schemas.events import EVENTS, Mark
 from schemas.limits import MAX_ACCOUNTS
-from schemas.outcomes import OUTCOMES, HouseBalance, NetPosition
+from schemas.outcomes import OUTCOMES, HouseBalance, MemberPart, NetPosition
 from schemas.wire import EntryHeader, OutcomeHeader, Run, WireError, decode, encode_entry, message_of
 from services.chains import Chains
 from services.heads import Head, HeadDiffers, HeadsFile
@@ -170,7 +170,7 @@ class Clearing:
             message_of(run.message, row)
             for outcomes in results
             for run in decode(outcomes, OutcomeHeader, OUTCOMES).runs
-            if run.message.cls in (NetPosition, HouseBalance)
+            if run.message.cls in (NetPosition, HouseBalance, MemberPart)
             for row in run.rows
         ]
         assets = {number: listed.settlement_asset for number, listed in self.states[0].facts.instruments.items()}

@@ -23,6 +23,7 @@ from schemas.wire import Run, message_of, runs_of
 from services.lockstep import bounded
 from services.pricer import market
 from services.processors import porting
+from services.standing import ground
 from services.view import StateView
 
 Decision = Sequence[Run]
@@ -164,10 +165,15 @@ class Paying:
         self._treasurer.observe(messages)
         decisions = [*self._guarded(said, state)]
         decisions += self._saying(first, treasurer=False) if first else ()
-        if state.answered == self._answered:
-            return decisions
-        self._answered = state.answered
-        if payments := self._treasurer.decide():
+        on_the_way = False in self._sent
+        if state.answered != self._answered:
+            self._answered = state.answered
+            payments = self._treasurer.decide(ground(state), under_way=on_the_way)
+        elif source == self.source and not on_the_way:
+            payments = self._treasurer.proceed(ground(state))
+        else:
+            payments = []
+        if payments:
             decisions += self._saying(payments, treasurer=True)
         return decisions
 
