@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from liquidation.auction import Terms
+from liquidation.auction import Offering, Terms
 from liquidation.greedy import Case, Required
 from liquidation.plan import Rules
+from liquidation.program import Scan
 from schemas.kinds import Payoff
 
 
@@ -16,6 +17,9 @@ class MarketView(Protocol):
 
     def terms(self) -> Terms:
         """How auctions opened now run."""
+
+    def offering(self) -> Offering:
+        """How much is sold at a mark, and how whole portfolios and backstops come in."""
 
     def pacing(self) -> Mapping[int, int]:
         """The most that forced sales may have on offer, micro-dollars by underlying; without a limit it is left out."""
@@ -52,6 +56,9 @@ class MarketView(Protocol):
 
     def depth(self, instrument: int) -> int:
         """Dollars whose sale moves the instrument's price by the rules' impact; 0: no matter how many."""
+
+    def scans(self, cases: Sequence[Case]) -> list[Scan]:
+        """What the margin of each case is made of; asked for only where the rules need it."""
 
     def required(self, cases: Sequence[Case]) -> Required:
         """The margin of what these accounts might be left with, each under its own profile and without orders.

@@ -10,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ledger.state import State
-from liquidation.auction import Terms
+from liquidation.auction import Offering, Terms
 from liquidation.greedy import Case, Required, Weights
-from liquidation.plan import Rules
+from liquidation.plan import Method, Rules
+from liquidation.program import Scan
+from risk.profile import Netting
 from risk.requirement import margin_accounts, scratch
 from risk.tables import HOLDER, POSITION, holdings_in, margins, rows
 from risk.valuation import asset_value, contract_value
 from schemas.kinds import Kind, Parameter, Payoff
+from schemas.limits import ARRAY_EXPONENT, BASIS_POINTS
 
 
 class StateView:
@@ -30,6 +33,16 @@ class StateView:
         """See MarketView."""
         read = self._state.parameter
         return Terms(read(Parameter.AUCTION_START), read(Parameter.AUCTION_STEP), read(Parameter.AUCTION_FLOOR))
+
+    def offering(self) -> Offering:
+        """See MarketView."""
+        read = self._state.parameter
+        return Offering(
+            fraction=read(Parameter.AUCTION_FRACTION),
+            marks=read(Parameter.PORTFOLIO_AUCTION_MARKS),
+            reserve=read(Parameter.PORTFOLIO_RESERVE),
+            backstop=read(Parameter.BACKSTOP_DISCOUNT),
+        )
 
     def pacing(self) -> Mapping[int, int]:
         """See MarketView."""
@@ -87,11 +100,16 @@ class StateView:
         """See MarketView."""
         read = self._state.parameter
         weights = (Parameter.PLAN_RISK_WEIGHT, Parameter.PLAN_LIQUIDITY_WEIGHT, Parameter.PLAN_CAPITAL_WEIGHT)
-        return Rules(Weights(*map(read, weights)), read(Parameter.PLAN_IMPACT))
+        method = Method(read(Parameter.PLAN_METHOD))
+        return Rules(Weights(*map(read, weights)), read(Parameter.PLAN_IMPACT), method)
 
     def depth(self, instrument: int) -> int:
         """See MarketView."""
         return self._state.parameter(Parameter.PLAN_DEPTH, self.underlying(instrument))
+
+    def scans(self, cases: Sequence[Case]) -> list[Scan]:
+        """See MarketView."""
+        return [_scan(case, self._state) for case in cases]
 
     def required(self, cases: Sequence[Case]) -> Required:
         """See MarketView. One call of the kernel of `risk.requirement` over a book in which each row is an account."""
@@ -159,3 +177,33 @@ def _columns(cases: Sequence[Case], state: State) -> _Columns:
                 told.lot[row, at] = listed.lot_size
                 told.rest[row, at] = math.fmod(case.balances.get(listed.base_asset, 0), listed.lot_size)
     return told
+
+
+def _scan(case: Case, state: State) -> Scan:
+    """The scan of an account, as `risk.requirement` reckons it, in floats: they only propose."""
+    m, p, profile = state.market, state.profiles, int(state.accounts.profile[case.account])
+    width, first = int(p.width[profile]), int(p.offset[profile])
+    netted = p.netting[profile] == Netting.UNDERLYING
+    instruments = [one.instrument for one in case.holdings]
+    keys = [int(m.underlying[i]) if netted else i for i in instruments]
+    numbers = {key: group for group, key in enumerate(sorted(set(keys)))}
+    losses = np.zeros((len(instruments), width))
+    fixed = np.zeros((len(numbers), width))
+
+    def row(instrument: int) -> npt.NDArray[np.float64]:
+        return np.ldexp(p.losses[first + instrument * width : first + (instrument + 1) * width], -ARRAY_EXPONENT)
+
+    for at, one in enumerate(case.holdings):
+        counted = 1.0
+        if one.collateral:
+            haircut = int(m.haircut[state.facts.instruments[one.instrument].base_asset])
+            # a coin is no leg of a margin position by position; a debt in one counts in full
+            counted = (1.0 - haircut / BASIS_POINTS * (one.quantity > 0)) * netted
+        losses[at] = row(one.instrument) * counted
+    for asset, amount in case.balances.items() if netted else ():
+        spot = int(m.asset_spot[asset])
+        if spot >= 0 and spot not in instruments and (group := numbers.get(int(m.underlying[spot]))) is not None:
+            kept = amount * (BASIS_POINTS - int(m.haircut[asset])) // BASIS_POINTS if amount > 0 else amount
+            fixed[group] += row(spot) * (kept // int(m.lot_size[spot]))
+    initial = max(int(p.initial[profile]), BASIS_POINTS + int(p.buffer[profile])) / BASIS_POINTS
+    return Scan(np.array([numbers[key] for key in keys], np.int64), losses, fixed, initial)

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from pytest_bdd import given, parsers, scenarios, then, when
 
 from liquidation import bankruptcy
-from liquidation.auction import Terms
+from liquidation.auction import Offering, Terms
 from liquidation.desk import Desk
 from liquidation.greedy import Case, I64Array, Required
 from liquidation.plan import Rules
+from liquidation.program import Scan
 from schemas.chart import House
 from schemas.events import AuctionEnded, Awarded, DeleveragingCalled, LiquidationPlanned
 from schemas.kinds import ClosingReason, Payoff
@@ -47,9 +48,13 @@ class View:
     def __init__(self) -> None:
         self.marks = {PERP: 10_000, OTHER: 10_000, SPOT: 100}
         self.limits: dict[int, int] = {}
+        self.offers = Offering()
 
     def terms(self) -> Terms:
         return Terms(50, 50, 100)
+
+    def offering(self) -> Offering:
+        return self.offers
 
     def pacing(self) -> Mapping[int, int]:
         return self.limits
@@ -86,6 +91,9 @@ class View:
 
     def depth(self, _instrument: int) -> int:
         return 0
+
+    def scans(self, _cases: Sequence[Case]) -> list[Scan]:
+        return []
 
     def required(self, cases: Sequence[Case]) -> Required:
         width = max((len(case.holdings) for case in cases), default=0)
