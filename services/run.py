@@ -132,11 +132,11 @@ def shipped_profiles() -> dict[int, str]:
 
 
 def stretched(profile: str, leverage: float) -> str:
-    """A profile's text with its price scan ranges divided by `leverage`."""
+    """A profile's text with its price scan ranges divided by `leverage`, in whole basis points."""
     if leverage == 1.0:
         return profile
     return re.sub(
-        r'(?m)^price_scan = "([0-9.]+)"', lambda found: f'price_scan = "{float(found[1]) / leverage:.6f}"', profile
+        r'(?m)^price_scan = "([0-9.]+)"', lambda found: f'price_scan = "{float(found[1]) / leverage:.4f}"', profile
     )
 
 
