@@ -8,7 +8,7 @@ from typing import Any
 from world import World
 
 from ledger.conservation import books, check_books, house_balances, net_positions
-from schemas.outcomes import OUTCOMES
+from schemas.outcomes import OUTCOMES, MemberPart
 from schemas.wire import EntryHeader, OutcomeHeader, Run, decode, decode_header, encode_entry, messages_of
 from services.answers import Answers
 
@@ -65,6 +65,12 @@ class Managed(World):
 
     def check(self) -> None:
         """Over all shards everything sums to zero, now and not only at a mark. Raises ConservationBroken."""
-        told = [one for state in self.clearing.states for one in (*net_positions(state, 0), *house_balances(state, 0))]
+        told: list[Any] = [
+            one for state in self.clearing.states for one in (*net_positions(state, 0), *house_balances(state, 0))
+        ]
+        told += [
+            MemberPart(index=0, asset=asset, member=member, mark=0, amount=amount)
+            for (member, asset), amount in self.state.facts.parts.items()
+        ]
         assets = {number: listed.settlement_asset for number, listed in self.state.facts.instruments.items()}
         check_books(self.clearing.sequence.n, books(told, assets))
