@@ -6,8 +6,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from insurance.porting import RULES
 from insurance.waterfall import WATERFALL
 from ledger.journal.outcomes import OutcomeLog
+from ledger.members import must_close, pool_of, window_over
 from ledger.snapshot import digest_of
 from ledger.state import State, holdings, live_rows
 from risk.breakdown import breakdown
@@ -78,6 +80,25 @@ def standing(state: State, account: int) -> dict[str, Any]:
     }
 
 
+def member_default(state: State, account: int) -> dict[str, Any]:
+    """Of an account whose member is in default: how far that is, and whose money is touched and whose never."""
+    member = int(state.accounts.member[account])
+    declared, until, settled = state.facts.defaults[member]
+    rule = RULES[Segregation(int(state.accounts.segregation[account]))]
+    return {
+        "member": member,
+        "declared": format_time(declared),
+        "window_until": format_time(until),
+        "window_over": window_over(state, member),
+        "settled": bool(settled),
+        "closing_out": must_close(state, account),
+        "omnibus": pool_of(state, account),
+        "its_loss_is_paid_by": [*rule.first, "then the waterfall"],
+        "its_loss_is_never_paid_by": list(rule.never),
+        "its_assets_may_pay": rule.touched,
+    }
+
+
 def _decimals(state: State, instrument: int) -> int:
     return state.facts.assets[state.facts.instruments[instrument].settlement_asset].decimals
 
@@ -92,6 +113,7 @@ def explained(directory: Path, account: int, position: int) -> dict[str, Any]:
     return {
         "position": position,
         **taken_apart(state, account),
+        **({"default": member_default(state, account)} if state.in_default(account) else {}),
         "said": said_of(directory, state, account, position),
         "waterfall": [f"{step.layer.name.lower()}: {step.rule}" for step in WATERFALL],
     }
