@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from insurance.fund import pro_rata
 from schemas.limits import MICRO
 
 MAX_SCORE: Final = 2**62
@@ -42,6 +43,18 @@ def score(profit: int, entry: int, notional: int, equity: int) -> int:
     entry, notional, equity = max(entry, 1), max(notional, 1), max(equity, 1)
     over, under = (notional, equity) if profit > 0 else (equity, notional)
     return max(-MAX_SCORE, min(MAX_SCORE, profit * over * MICRO // (entry * under)))
+
+
+def prorate(quantity: int, candidates: Iterable[Candidate]) -> list[Closing]:
+    """`quantity` (signed as the failing account's leg) laid on the other side by what each holds: a tear-up.
+
+    Rounded down, the lots left over to the largest remainders and among equals to the lowest account number; none
+    closes more than it holds. The sum may fall short where the candidates hold less in all. An account is named once.
+    """
+    held = {one.account: abs(one.quantity) for one in candidates if one.quantity * quantity > 0}
+    sign = -1 if quantity > 0 else 1
+    shares = pro_rata(min(abs(quantity), sum(held.values())), held)
+    return [Closing(account, sign * lots) for account, lots in sorted(shares.items()) if lots > 0]
 
 
 def allocate(quantity: int, candidates: Iterable[Candidate]) -> list[Closing]:

@@ -13,10 +13,11 @@ from ledger.outbox import Outbox, can_take, post
 from ledger.portfolio_auctions import on_offer, tell_gap
 from ledger.state import Auction, Life, Order, State, live_rows
 from ledger.trades import post_one
+from ledger.waterfall import in_policy
 from risk.valuation import asset_value, contract_value
 from schemas import events as e
 from schemas.chart import FIRST_ACCOUNT, House
-from schemas.kinds import ClosingReason, Kind, LegKind, Parameter, PostingKind, Reason, Rung
+from schemas.kinds import ClosingReason, Kind, LegKind, Parameter, PostingKind, Reason, Rung, WaterfallLayer
 from schemas.limits import BASIS_POINTS, MAX_AMOUNT, MAX_PRICE, MAX_QUANTITY
 from schemas.outcomes import (
     AuctionClosed,
@@ -216,6 +217,14 @@ def deleveraging_called(state: State, event: e.DeleveragingCalled, out: Outbox) 
     if costs_clients(state, event.account, event.quantity, event.price, int(state.market.mark[i])):
         eligible &= state.accounts.member[accounts] != state.accounts.member[event.account]
     rows, accounts = rows[eligible], accounts[eligible]
+    if in_policy(state, WaterfallLayer.TEAR_UP):  # pro rata: each is told, none comes before another
+        for p, account in zip(rows.tolist(), accounts.tolist(), strict=True):
+            quantity = int(pool.quantity[p])
+            told = DeleveragingCandidate(
+                index=out.index, account=account, instrument=i, call=event.call, quantity=quantity, score=0
+            )
+            out.emit(told)
+        return Reason.NONE
     equity = equities(state, accounts)
     found = sorted(
         (-_score(state, i, int(pool.quantity[p]), int(pool.cost[p]), worth), account, int(pool.quantity[p]))
@@ -250,11 +259,11 @@ def _score(state: State, instrument: int, quantity: int, cost: int, equity: int)
 
 
 def deleveraged(state: State, event: e.Deleveraged, out: Outbox) -> Reason:
-    """Close a counterparty's position against the failing account's at the bankruptcy price."""
+    """Close a counterparty's position against the failing account's: at the bankruptcy price, or at the mark."""
     return post_one(
         state,
         out,
-        LegKind.DELEVERAGING,
+        LegKind.TEAR_UP if in_policy(state, WaterfallLayer.TEAR_UP) else LegKind.DELEVERAGING,
         e.Deleveraged,
         instrument=event.instrument,
         account=event.account,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from insurance.deleveraging import Candidate, allocate
+from insurance.deleveraging import Candidate, allocate, prorate
 from insurance.fund import Owed, pay
 from liquidation import auction, bankruptcy, closeout
 from liquidation.auction import Offering, Reserved, Running, Terms
@@ -92,7 +92,8 @@ class _Books:
     closing: dict[int, bool] = field(default_factory=dict)
     """accounts that are closed out for their member's default -> whether their coins go too"""
     deficits: list[Owed] = field(default_factory=list)
-    fund: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    held: defaultdict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
+    """(house account, asset)"""
     backstops: dict[int, int] = field(default_factory=dict)
     """what each has room for, micro-dollars of initial margin"""
 
@@ -148,8 +149,8 @@ class Desk:
                     self._books.closing[outcome.account] = bool(outcome.collateral)
                 case DeficitFound():
                     self._books.deficits.append(Owed(outcome.account, outcome.asset, outcome.amount))
-                case HouseBalance() if outcome.account == House.FUND:
-                    self._books.fund[outcome.asset] += outcome.balance
+                case HouseBalance():
+                    self._books.held[outcome.account, outcome.asset] += outcome.balance
                 case MarkDone():
                     self._done = self._done + 1 if outcome.mark == self._mark else 1
                     self._mark = outcome.mark
@@ -178,7 +179,7 @@ class Desk:
         for number in self._closed:
             self._auctions.pop(number, None)
         self._opened, self._closed = [], []
-        events: list[Event] = [*self._portfolios.refused(), *self._deleverage()]
+        events: list[Event] = [*self._portfolios.refused(), *self._deleverage(view)]
         if self._done == self._shards:
             events += self._answer_mark(view)
         return events + self._award(view)
@@ -217,14 +218,15 @@ class Desk:
         # planned but never opened: its shard refused it
         self._auctions = {number: one for number, one in self._auctions.items() if one.is_open}
         events: list[Event] = []
-        for payment in pay(books.fund, books.deficits):
-            books.fund[payment.asset] -= payment.amount
+        fund = dict(view.bearable(books.held))
+        for payment in pay(fund, books.deficits):
+            fund[payment.asset] -= payment.amount
         for number, running in sorted(self._auctions.items()):
             if running.account not in books.due:
                 events.append(self._end(number))
         events += self._portfolios.marked(books.due, self._failing)
         books.backstops = {one: free for one, free in books.backstops.items() if one not in self._failing}
-        unpromised = {asset: view.amount_value(asset, amount) for asset, amount in books.fund.items()}
+        unpromised = {asset: view.amount_value(asset, amount) for asset, amount in fund.items()}
         self._room = room(((one.instrument, one.remaining) for one in self._auctions.values()), view)
         told: list[Event | _Unplanned] = []
         for due in ordered(books.due) if self._room else [due for _, due in sorted(books.due.items())]:
@@ -238,7 +240,8 @@ class Desk:
 
     def _liquidate(self, failing: Book, unpromised: dict[int, int], view: MarketView) -> list[Event | _Unplanned]:
         events: list[Event | _Unplanned] = []
-        beyond = _beyond_fund(failing, unpromised, view)
+        # what is torn up is what nobody took: that money is short is then the waterfall's to answer
+        beyond = 0 if view.tears_up() else _beyond_fund(failing, unpromised, view)
         called = {one.instrument: _part_up(one.quantity, beyond, -failing.net) for one in failing.positions if beyond}
         left = {number: quantity - called.get(number, 0) for number, quantity in failing.held().items()}
         if (offer := self._portfolios.of(failing.account)) is not None:
@@ -320,12 +323,13 @@ class Desk:
         net = failing.net
         if failing.account in self._books.closing:
             net = closeout.surrendered(net, failing.worth, view.terms().floor)
+        bankrupt = bankruptcy.price(payoff, position.quantity, mark, net, failing.worth)
         call = DeleveragingCalled(
             instrument=number,
             account=failing.account,
             call=self._next_call,
             quantity=-lots,
-            price=bankruptcy.price(payoff, position.quantity, mark, net, failing.worth),
+            price=mark if view.tears_up() else bankrupt,
         )
         self._calls[self._next_call] = call
         self._next_call += 1
@@ -411,8 +415,9 @@ class Desk:
                 self._auctions.pop(number, None)
         return events
 
-    def _deleverage(self) -> list[Event]:
+    def _deleverage(self, view: MarketView) -> list[Event]:
         events: list[Event] = []
+        laid = prorate if view.tears_up() else allocate
         for number, candidates in sorted(self._candidates.items()):
             call = self._calls.pop(number, None)
             if call is None:
@@ -423,7 +428,7 @@ class Desk:
                 for one in candidates
                 if one.account not in self._failing
             ]
-            for closing in allocate(call.quantity, free):
+            for closing in laid(call.quantity, free):
                 self._closed_down[closing.account, instrument] += closing.quantity
                 events.append(
                     Deleveraged(

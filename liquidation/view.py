@@ -51,6 +51,15 @@ class MarketView(Protocol):
     def amount_value(self, asset: int, amount: int) -> int:
         """What an amount of smallest units is worth, micro-dollars, no haircut."""
 
+    def bearable(self, held: Mapping[tuple[int, int], int]) -> Mapping[int, int]:
+        """By asset, what may be counted on to bear losses before positions are closed against others, smallest units.
+
+        `held`: what the house accounts hold, (house account, asset) -> smallest units over all shards.
+        """
+
+    def tears_up(self) -> bool:
+        """Whether what nobody takes is closed pro rata at the mark, instead of by rank at the bankruptcy price."""
+
     def rules(self) -> Rules:
         """How plans are made now."""
 

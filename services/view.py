@@ -9,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from insurance.waterfall import bearable
 from ledger.state import State
+from ledger.waterfall import in_policy, prices
 from liquidation.auction import Offering, Terms
 from liquidation.greedy import Case, Required, Weights
 from liquidation.plan import Method, Rules
@@ -18,7 +20,7 @@ from risk.profile import Netting
 from risk.requirement import margin_accounts, scratch
 from risk.tables import HOLDER, POSITION, holdings_in, margins, rows
 from risk.valuation import asset_value, contract_value
-from schemas.kinds import Kind, Parameter, Payoff
+from schemas.kinds import Kind, Parameter, Payoff, WaterfallLayer
 from schemas.limits import ARRAY_EXPONENT, BASIS_POINTS
 
 
@@ -95,6 +97,15 @@ class StateView:
         """See MarketView."""
         m = self._state.market
         return int(asset_value(amount, int(m.asset_price[asset]), int(m.asset_scale[asset])))
+
+    def bearable(self, held: Mapping[tuple[int, int], int]) -> Mapping[int, int]:
+        """See MarketView."""
+        known = self._state.facts
+        return bearable(known.policy, held, known.drawn, prices(self._state))
+
+    def tears_up(self) -> bool:
+        """See MarketView."""
+        return in_policy(self._state, WaterfallLayer.TEAR_UP)
 
     def rules(self) -> Rules:
         """See MarketView."""

@@ -56,6 +56,12 @@ class View:
     def offering(self) -> Offering:
         return self.offers
 
+    def bearable(self, held: Mapping[tuple[int, int], int]) -> Mapping[int, int]:
+        return {asset: amount for (house, asset), amount in held.items() if house == House.FUND}
+
+    def tears_up(self) -> bool:
+        return False
+
     def pacing(self) -> Mapping[int, int]:
         return self.limits
 
