@@ -57,6 +57,7 @@ LATE: Final = {
     **dict.fromkeys(("calibrate", "forecasts", "regimes"), "services.cli_calibrate"),
     "backtest": "services.cli_backtest",
     "stress": "services.cli_stress",
+    "crashes": "services.cli_crashes",
 }
 """the module of each command that needs Kafka, PostgreSQL, a server or the margin models: read in when asked for"""
 

@@ -10,12 +10,14 @@ import gzip
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from insurance.policy import published, shipped
 from ledger.state import State
 from schemas.chart import FIRST_ACCOUNT
-from schemas.events import ParameterChanged
+from schemas.events import BackstopCommitted, DefaultFundContributed, ParameterChanged
 from schemas.kinds import Parameter
 from schemas.limits import MICRO
 from schemas.sources import Role
@@ -29,7 +31,7 @@ from services.lockstep import Lockstep
 from services.losses import Losses, Tally
 from services.population import Strategy
 from services.pressure import Pressure
-from services.run import Inputs, Policy, Ran, Variant, run, venue_of
+from services.run import FUND_PER_ACCOUNT, Inputs, Pledges, Policy, Ran, Variant, run, venue_of
 from services.tables import RATE_DECIMALS, Bar, FundingRow
 
 ACCOUNTS: Final = 300
@@ -69,7 +71,7 @@ CRASHES: Final[Mapping[str, Crash]] = {
         Crash(
             "march_2020",
             "March 2020",
-            "2020-03-11T00:00:00Z",
+            "2020-03-12T00:00:00Z",
             "2020-03-14T00:00:00Z",
             {
                 **_fine("202003", ("BTC",), "5m"),
@@ -79,29 +81,29 @@ CRASHES: Final[Mapping[str, Crash]] = {
         Crash(
             "may_2021",
             "May 2021",
-            "2021-05-18T00:00:00Z",
-            "2021-05-20T20:00:00Z",
+            "2021-05-18T12:00:00Z",
+            "2021-05-20T12:00:00Z",
             _fine("202105", ("BTC", "ETH", "LINK"), "1m"),
         ),
         Crash(
             "luna_2022",
             "LUNA, May 2022",
-            "2022-05-09T00:00:00Z",
+            "2022-05-11T00:00:00Z",
             "2022-05-13T00:00:00Z",
             _fine("2022H1", ("BTC", "ETH", "LINK", "SOL"), "5m"),
         ),
         Crash(
             "ftx_2022",
             "FTX, November 2022",
-            "2022-11-07T00:00:00Z",
-            "2022-11-11T00:00:00Z",
+            "2022-11-08T06:00:00Z",
+            "2022-11-10T06:00:00Z",
             _fine("202211", ("BTC", "ETH", "LINK", "SOL"), "5m"),
         ),
         Crash(
             "svb_2023",
             "SVB and the USDC depeg, March 2023",
-            "2023-03-09T06:00:00Z",
-            "2023-03-13T06:00:00Z",
+            "2023-03-10T06:00:00Z",
+            "2023-03-12T06:00:00Z",
             _fine("202303", ("BTC", "ETH"), "5m"),
             "crash_202303_USDCUSD_dex_15m.csv.gz",
         ),
@@ -136,35 +138,102 @@ class Way:
 
     name: str
     said: str
-    events: Policy | None = None
+    events: Sequence[Policy] = ()
+    pledges: Callable[[int], Pledges] | None = None
+    """dollars of the fund -> what accounts and members undertake"""
     fee: int | None = None
     """basis points; None: no baseline"""
 
 
-def parameters(values: Mapping[Parameter, int], assets: Sequence[str] = ()) -> Policy:
-    """A policy that sets these parameters; where `assets` are named, for each of them."""
+class Scope(Enum):
+    """What a parameter is set for."""
+
+    ALL = "all"
+    UNDERLYINGS = "each underlying"
+    USDC = "USDC"
+
+
+def setting(values: Mapping[Parameter, int], scope: Scope = Scope.ALL) -> Policy:
+    """A policy that sets parameters."""
 
     def said(venue: Exchange, opened: int) -> Sequence[tuple[Role, Sequence[ParameterChanged]]]:
-        scopes = [venue.asset[one].asset for one in assets] or [0]
-        return [
-            (
-                Role.COUNCIL,
-                [
-                    ParameterChanged(parameter=parameter, scope=scope, time=opened, effective=opened, value=value)
-                    for scope in scopes
-                    for parameter, value in values.items()
-                ],
-            )
+        scopes = {
+            Scope.ALL: [0],
+            Scope.UNDERLYINGS: [one.underlying for one in venue.underlyings],
+            Scope.USDC: [venue.asset["USDC"].asset],
+        }[scope]
+        changes = [
+            ParameterChanged(parameter=parameter, scope=number, time=opened, effective=opened, value=value)
+            for parameter, value in values.items()
+            for number in scopes
         ]
+        return [(Role.COUNCIL, changes)]
 
     return said
 
 
+def waterfall(name: str) -> Policy:
+    """A shipped waterfall, published."""
+    return lambda _venue, opened: [(Role.COUNCIL, published(shipped(name), 1, opened, opened))]
+
+
+def backstops(_fund: int) -> Pledges:
+    """Every liquidator commits half of what it brought as initial margin of what it would take over."""
+    return lambda customers, opened: [
+        (
+            Role.REGISTRAR,
+            [
+                BackstopCommitted(account=one.account, time=opened, capacity=one.equity // 2)
+                for one in customers
+                if one.strategy == Strategy.LIQUIDATOR
+            ],
+        )
+    ]
+
+
+def contributions(fund: int) -> Pledges:
+    """The members behind customers contribute as much together as the insurance fund holds, in equal parts."""
+    return lambda _customers, opened: [
+        (
+            Role.COUNCIL,
+            [
+                DefaultFundContributed(asset=0, member=member, time=opened, amount=fund * MICRO // MEMBERS)
+                for member in range(1, MEMBERS + 1)
+            ],
+        )
+    ]
+
+
+MEMBERS: Final = 12
+_P = Parameter
+_FEES: Final = setting({_P.LIQUIDATION_FEE: 50, _P.WHOLE_LIQUIDATION_FEE: 25})
+_PLANS: Final = setting({_P.PLAN_METHOD: 1})
+_PACING: Final = setting({_P.PACING: 250_000 * MICRO}, Scope.UNDERLYINGS)
+_PORTFOLIOS: Final = setting({_P.PORTFOLIO_AUCTION_MARKS: 1, _P.PORTFOLIO_RESERVE: 1_000})
+_BREAKERS: Final = (
+    setting({_P.BREAKER_STRESS: 50, _P.PRICE_BREAKER: 500}, Scope.UNDERLYINGS),
+    setting({_P.OWNER_SHARE: 2_000}),
+)
+_PEG: Final = setting({_P.PEG_BOUND: 100, _P.DEPEG_HAIRCUT: 2_000}, Scope.USDC)
+_WIDE: Final = setting({_P.AUCTION_FLOOR: 1_500, _P.AUCTION_STEP: 150})
+
 WAYS: Final[Mapping[str, Way]] = {
     one.name: one
     for one in (
-        Way("exchange", "today's waterfall: account, fund, deleveraging; Dutch auctions of partial plans"),
-        Way("baseline-1%", "whole accounts at the mark less 1 % and impact, at the breach", fee=100),
+        Way("exchange", "no switch set: Dutch auctions of partial plans, the fund, deleveraging"),
+        Way("capital", "the published exchange waterfall: own capital ahead of the fund", (waterfall("exchange"),)),
+        Way(
+            "ccp", "the published ccp waterfall: members' fund, assessments, gains", (waterfall("ccp"),), contributions
+        ),
+        Way("fees", "0.5 % of what is sold goes to the fund, 0.25 % of a whole portfolio", (_FEES,)),
+        Way("plans", "plans by linear program where that is better, hedges kept", (_PLANS,)),
+        Way("pacing", "at most 250,000 dollars an underlying on offer at a mark", (_PACING,)),
+        Way("portfolios", "whole portfolios to sealed bids first", (_PORTFOLIOS,)),
+        Way("backstops", "the same, then committed backstops at 5 %", (_PORTFOLIOS,), backstops),
+        Way("breakers", "open interest, owners and fast prices: no new risk past a limit", _BREAKERS),
+        Way("peg", "USDC below 0.99 dollars counts with a haircut of 20 %", (_PEG,)),
+        Way("wide", "auctions fall by 1.5 % a mark, to 15 %", (_WIDE,)),
+        Way("baseline-1%", "whole accounts at the breach, at the mark less 1 % and impact", fee=100),
         Way("baseline-5%", "the same at 5 %", fee=500),
     )
 }
@@ -316,11 +385,13 @@ def clear(
         tally.hear(runs, state)
 
     buyer = FIRST_ACCOUNT + accounts
+    fund = FUND_PER_ACCOUNT if condition.fund is None else condition.fund
     variant = Variant(
         leverage=condition.leverage,
         fund=condition.fund,
         capital=condition.capital,
-        policy=way.events,
+        policy=lambda venue, opened: [told for one in way.events for told in one(venue, opened)],
+        pledges=way.pledges(accounts * fund) if way.pledges is not None else None,
         buyer=BUYER_DOLLARS if way.fee is not None else 0,
         desk=AtOnce(buyer, way.fee, pressure) if way.fee is not None else None,
         watch=watch,

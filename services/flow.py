@@ -174,7 +174,8 @@ class _Intent:
 def _intents(people: Population, venue: Exchange, seed: int, step: int, prices: Mapping[int, int]) -> list[_Intent]:
     """The orders of a step. Quantities follow from what accounts began with, not from a later price."""
     draw = generator(seed, _ORDERS, step)
-    undated = [one for one in venue.instruments if one.kind == Kind.PERP or one.expiry == venue.expiries[-1]]
+    furthest = venue.expiries[-1]
+    undated = [one for one in venue.instruments if one.kind == Kind.PERP or one.expiry == furthest]
     calm = [one for one in people.customers if one.strategy in _CALM]
     intents: list[_Intent] = []
     for k in range(max(2, len(people.customers) // 100)):

@@ -6,17 +6,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from ledger.state import State
 from schemas.chart import FIRST_ACCOUNT, House
-from schemas.kinds import LegKind, PostingKind, Rung
+from schemas.kinds import LegKind, PostingKind, Rung, WaterfallLayer
 from schemas.limits import BASIS_POINTS
 from schemas.outcomes import (
     DeficitCovered,
     DeficitFound,
     HouseBalance,
     LegPosted,
+    LossBorne,
     MarkDone,
     Posted,
     RungChanged,
@@ -24,6 +27,10 @@ from schemas.outcomes import (
 from schemas.wire import Run, message_of
 from services.figures import dollars, net_worth
 from services.pressure import worth
+
+_FUNDS: Final = frozenset({House.FUND, House.DEFAULT_FUND, House.OWN_CAPITAL})
+_OF_OTHERS: Final = frozenset({WaterfallLayer.ASSESSMENT, WaterfallLayer.GAINS_HAIRCUT})
+_FORCED: Final = (LegKind.LIQUIDATION, LegKind.DELEVERAGING, LegKind.BACKSTOP, LegKind.TEAR_UP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +52,11 @@ class Losses:
     deficits: int
     """accounts that owed when they had nothing more to sell"""
     fund_paid: int
+    """what funds and capital paid of what they owed: all layers between the accounts' own and the counterparties"""
+    withheld: int
+    """of others' gains, and what members were called for"""
     fund_before: int
-    """at the first mark"""
+    """insurance fund, default fund and the clearinghouse's own capital at the first mark"""
     fund_left: int
     unpaid: int
     """what is still owed at the end"""
@@ -65,11 +75,11 @@ class Losses:
     @property
     def others(self) -> int:
         """What others than the failing bore: the fund, those deleveraged, those who wait for what is unpaid."""
-        return self.fund_paid + self.given_up + self.unpaid
+        return self.fund_paid + self.withheld + self.given_up + self.unpaid
 
     @property
     def cost(self) -> int:
-        """What liquidation itself took from the failing accounts: gap, fees, and what deleveraging left them short of."""
+        """What liquidation itself took from the failing accounts: gap, fees, and what deleveraging took besides."""
         return self.discount + self.fees + self.taken
 
 
@@ -89,6 +99,7 @@ class Tally:
     _owed: dict[tuple[int, int], int] = field(default_factory=dict)
     _unpaid: int = 0
     _covered: Counter[int] = field(default_factory=Counter)
+    _withheld: int = 0
     _fund: list[int] = field(default_factory=list)
     _deleveraged: int = 0
     _counterparties: set[int] = field(default_factory=set)
@@ -106,9 +117,9 @@ class Tally:
         for run in runs:
             kind = run.message.cls
             if kind is LegPosted:
-                for row in run.rows[run.rows["kind"] >= LegKind.LIQUIDATION]:
+                for row in run.rows[np.isin(run.rows["kind"], _FORCED)]:
                     self._leg(message_of(run.message, row), state)
-            elif kind in (RungChanged, DeficitFound, DeficitCovered, HouseBalance, Posted):
+            elif kind in (RungChanged, DeficitFound, DeficitCovered, LossBorne, HouseBalance, Posted):
                 for row in run.rows:
                     self._one(message_of(run.message, row), state)
         self._unpaid = sum(dollars(state, asset, amount) for (_, asset), amount in self._owed.items())
@@ -126,12 +137,13 @@ class Tally:
             case DeficitFound():
                 self._deficits.add(told.account)
                 self._owed[told.account, told.asset] = told.amount
-            case DeficitCovered():
+            case DeficitCovered() | LossBorne():
                 paid = dollars(state, told.asset, told.amount)
                 self._covered[told.account] += paid
-                self._fund[-1] -= paid
+                if isinstance(told, LossBorne) and told.layer in _OF_OTHERS:
+                    self._withheld += paid
                 self._owed[told.account, told.asset] = told.remaining
-            case HouseBalance() if told.account == House.FUND:
+            case HouseBalance() if told.account in _FUNDS:
                 self._fund[-1] += dollars(state, told.asset, told.balance)
             case Posted():
                 self._posted(told, state)
@@ -153,7 +165,7 @@ class Tally:
         )
         if told.account < FIRST_ACCOUNT:
             return
-        if told.kind == LegKind.DELEVERAGING:
+        if told.kind in (LegKind.DELEVERAGING, LegKind.TEAR_UP):
             if told.account in self._failing:
                 self._deleveraged += value
                 self._relieved[told.account] += max(0, -lost)
@@ -185,7 +197,8 @@ class Tally:
             worst_gap=self._worst,
             fees=self._fees,
             deficits=len(self._deficits),
-            fund_paid=sum(self._covered.values()),
+            fund_paid=sum(self._covered.values()) - self._withheld,
+            withheld=self._withheld,
             fund_before=self._fund[0] if self._fund else 0,
             fund_left=self._fund[-1] if self._fund else 0,
             unpaid=self._unpaid,

@@ -83,7 +83,7 @@ class Pressure:
                 notional = abs(int(row["quantity"])) * float(state.market.notional[row["instrument"]]) / MICRO
                 # each trade has two legs
                 self._volume[state.market.underlying[row["instrument"]]] += TURNOVER * notional / 2
-        for row in run.rows[run.rows["kind"] == LegKind.LIQUIDATION]:
+        for row in run.rows[np.isin(run.rows["kind"], (LegKind.LIQUIDATION, LegKind.BACKSTOP))]:
             if int(row["account"]) in self._failing:
                 number = int(row["instrument"])
                 self._flows[-1][state.market.underlying[number]] += delta(state, number, int(row["quantity"]))

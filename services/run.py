@@ -75,6 +75,8 @@ class Inputs:
 
 Policy = Callable[[Exchange, int], Sequence[tuple[Role, Sequence[Any]]]]
 """The exchange and the time it opens -> what roles say of default management before the first mark, in this order."""
+Pledges = Callable[[Sequence[Customer], int], Sequence[tuple[Role, Sequence[Any]]]]
+"""The customers and the time -> what roles say once their accounts are open."""
 Watch = Callable[[Sequence[Run], State], None]
 """Hears an entry's outcomes, all shards', with the facts after it."""
 Resale = Callable[[State, int, int], int]
@@ -92,6 +94,7 @@ class Variant:
     capital: int | None = None
     """and that the clearinghouse puts in itself; None: CAPITAL_PER_ACCOUNT"""
     policy: Policy | None = None
+    pledges: Pledges | None = None
     buyer: int = 0
     """dollars of a further account, the last by number, that trades only when `desk` says so; 0: there is none"""
     desk: Decider | None = None
@@ -306,6 +309,9 @@ def _open_accounts(
     conductor.ran.customers = people.customers
     conductor.send(Role.REGISTRAR, people.accounts)
     conductor.send(Role.CUSTODIAN, people.deposits)
+    pledges = conductor.variant.pledges
+    for role, events in pledges(people.customers, opened) if pledges is not None else ():
+        conductor.send(role, events)
     conductor.send(Role.EXCHANGE, people.trades)
     return people
 
