@@ -18,6 +18,7 @@ import bench.audit as audit
 import bench.cascade as cascade
 import bench.fold as fold
 import bench.http as http
+import bench.plans as plans
 import bench.pricing as pricing
 import bench.projector as projector
 import bench.recovery as recovery
@@ -31,6 +32,7 @@ SUITES: Final[dict[str, Callable[[], list[dict[str, Any]]]]] = {
     "audit": audit.run,
     "pricing": pricing.run,
     "simulation": simulation.run,
+    "plans": plans.run,
     "cascade": cascade.run,
     "projector": projector.run,
     "recovery": recovery.run,
