@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
-from ledger.journal import JournalBroken, JournalLocked
-from ledger.journal.outcomes import OutcomesBroken
+from ledger.conservation import ConservationBroken
+from ledger.journal import JournalBroken, JournalFull, JournalLocked
+from ledger.journal.outcomes import OutcomeDiffers, OutcomesBroken
+from ledger.trades import InvariantBroken
 from liquidation.impact import Decay
-from services.stress import Assumed, as_json, situation, stress
+from services.client import Client, GatewayRefused, GatewayUnreachable
+from services.gateway.keys import KEYS, read_keys
+from services.heads import HeadDiffers
+from services.stress import Assumed, Stress, as_json, situation, stress
+from services.stress_events import record, recorded, recorded_json, send
 from services.stress_page import html, summary, tables
 from services.terminal import CONSOLE, Refused, print_json, print_verdict, progress_bar
+
+BROKEN: Final = (
+    ValueError,
+    ConservationBroken,
+    HeadDiffers,
+    InvariantBroken,
+    JournalBroken,
+    JournalFull,
+    JournalLocked,
+    OutcomeDiffers,
+    OutcomesBroken,
+)
+"""what a directory may be found to be"""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -36,10 +56,21 @@ def stress_command(
     decay: Annotated[Decay, typer.Option(help="How the impact fades")] = Decay.EXPONENTIAL,
     rounds: Annotated[int, typer.Option(help="Rounds after which a cascade is cut", min=1, max=10_000)] = 200,
     reverse: Annotated[bool, typer.Option(help="Look for the smallest shocks that exhaust the fund")] = True,
+    keep: Annotated[
+        bool, typer.Option("--record", help="Append the answer to this directory, which must rest")
+    ] = False,
+    url: Annotated[
+        str | None, typer.Option("--send", help="Send the answer to a running system as the council's", metavar="URL")
+    ] = None,
+    key: Annotated[str, typer.Option(help=f"Of the directory's {KEYS}, for --send")] = "local",
+    told_before: Annotated[bool, typer.Option("--recorded", help="Print as JSON what was recorded, and end")] = False,
     page: Annotated[Path | None, typer.Option("--html", help="Write a page of plots", metavar="FILE")] = None,
     as_text: Annotated[bool, typer.Option("--json", help="Print JSON for programs")] = False,
 ) -> None:
     """Shock the whole book as it stood: who fails, what their liquidation does, what the fund must hold."""
+    if told_before:
+        print_json(_recorded(directory))
+        return
     assumed = Assumed(volatility, correlation, turnover, rounds=rounds)
     assumed = replace(assumed, impact=assumed.impact._replace(scale=impact, decay=decay))
     try:
@@ -51,11 +82,12 @@ def stress_command(
             )
         if page is not None:
             page.write_text(html(told), "utf-8")
+        where = _said(directory, told, keep=keep, url=url, key=key)
     except FileNotFoundError as error:
         raise Refused(f"{error.filename or error} is not there; is this the directory of a run?") from error
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}") from error
-    except (ValueError, JournalBroken, JournalLocked, OutcomesBroken) as error:
+    except (*BROKEN, GatewayRefused, GatewayUnreachable) as error:
         raise Refused(str(error)) from error
     if as_text:
         print_json(as_json(told))
@@ -65,3 +97,28 @@ def stress_command(
     print_verdict(summary(told), good=told.worst.borne.shortfall <= 0.0)
     if page is not None:
         CONSOLE.print(f"written: {page}", highlight=False, soft_wrap=True)
+    if where:
+        CONSOLE.print(where, highlight=False, soft_wrap=True)
+
+
+def _said(directory: Path, told: Stress, *, keep: bool, url: str | None, key: str) -> str:
+    """Put the answer in a journal where that was asked for; says where it is."""
+    said = []
+    if keep:
+        said.append(f"recorded: entry {record(directory, told)} of {directory}")
+    if url is not None:
+        keys = read_keys(directory / KEYS)
+        if key not in keys:
+            raise Refused(f"{directory / KEYS} has no key {key}")
+        with closing(Client(url, keys[key])) as client:
+            said.append(f"sent: {url} has it at offset {send(client, told)}")
+    return "\n".join(said)
+
+
+def _recorded(directory: Path) -> list[dict[str, Any]]:
+    try:
+        return recorded_json(recorded(directory))
+    except FileNotFoundError as error:
+        raise Refused(f"{error.filename or error} is not there; is this the directory of a run?") from error
+    except BROKEN as error:
+        raise Refused(str(error)) from error

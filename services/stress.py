@@ -64,6 +64,7 @@ class Situation:
     """A run's book at a position."""
 
     position: int
+    mark: int
     time: int
     book: Book
     reprice: Reprice
@@ -169,6 +170,7 @@ def situation_of(states: Sequence[State]) -> Situation:
             names[account] = bytes(one.accounts.name[account]).decode("utf-8", "replace")
     return Situation(
         position=state.n,
+        mark=state.mark,
         time=state.time,
         book=whole,
         reprice=reprice_of(state),
