@@ -79,18 +79,18 @@ Feature: While somebody owes what nobody has paid, nothing leaves, and no more t
       | Dan     | 200  | approved        | it fits: 200 are left                            |
     When these ask
       | account | asks |
-      | Alice   | 250  |
+      | Alice   | 500  |
       | Carol   | 200  |
     Then the mark answers
       | account | asks | answer          | why                                              |
-      | Alice   | 250  | waits           | 200 are left                                     |
+      | Alice   | 500  | waits           | 200 are left                                     |
       | Bob     | 500  | waits           | still                                            |
       | Carol   | 200  | approved        | the day's last                                   |
     When a day has passed
     Then the mark answers
       | account | asks | answer          | why                                              |
-      | Alice   | 250  | approved        | 9,000 are left, 900 may leave: 400 after Bob     |
-      | Bob     | 500  | approved        | first, as he came first                          |
+      | Bob     | 500  | approved        | 9,000 are left, 900 may leave; he came first     |
+      | Alice   | 500  | waits           | 400 are left, though her number is lower         |
 
   Scenario Outline: What an account cannot carry by itself is refused at once, by the same name as ever: <why>
     Given accounts with dollars
