@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from liquidation.costs import Rates, cost, released
+from liquidation.costs import Columns, Rates, columns, cost, costs, released, releases, rows_of
 from liquidation.greedy import Case, Required, breaks_a_hedge
 from liquidation.program import Scan, propose
 from schemas.limits import BASIS_POINTS
@@ -33,6 +33,13 @@ class Found(NamedTuple):
     """the linear program proposed it"""
 
 
+class _Held(NamedTuple):
+    """Cases as columns."""
+
+    of: Columns
+    equity: I64Array
+
+
 def equity_after(case: Case, left: Sequence[int], rates: Rates) -> int:
     """Equity once all but `left` is sold at the expected cost, micro-dollars."""
     sold = [abs(one.quantity - rest) for one, rest in zip(case.holdings, left, strict=True)]
@@ -46,7 +53,7 @@ def shortened(
 ) -> list[Found]:
     """The plans with no more of their last step (`last` [cases, holdings] lots) than heals, hedges kept: its legs are
     cut in proportion, by halving, as margin falls with what is sold for the most part."""
-    width = last.shape[1]
+    held, width = _held(cases), last.shape[1]
     ends = _matrix([one.left for one in found], width)
     size = np.abs(last).max(axis=1, initial=0)
     low, high = np.zeros(len(cases), np.int64), size.copy()
@@ -62,7 +69,7 @@ def shortened(
     while len(open_ := np.flatnonzero(healed & (high - low > 1))):
         middle = (low + high) // 2
         tried = cut(middle)[open_]
-        enough = _heals(cases, open_, tried, required, rates)
+        enough = _heals(held, open_, tried, required, rates)
         high[open_[enough]] = middle[open_[enough]]
         low[open_[~enough]] = middle[open_[~enough]]
     shorter = cut(np.where(healed, high, size))
@@ -93,12 +100,13 @@ def better(
     lots = _matrix([left.tolist() for told in proposals for left in told], wide)
     if not len(whose):
         return list(found)
+    held = _held(cases)
     groups = _matrix([scan.group.tolist() for scan in scans], wide, -1)
     before = _matrix([[one.quantity for one in case.holdings] for case in cases], wide)
 
     def kept(which: I64Array, left: I64Array) -> BoolArray:
         """Whether what is left heals its case and breaks no hedge."""
-        good = _heals(cases, which, left, required, rates)
+        good = _heals(held, which, left, required, rates)
         sure = np.flatnonzero(good)
         own = which[sure]
         good[sure] = ~breaks_a_hedge(before[own], left[sure], groups[own], lambda w, rows: required(own[w], rows))
@@ -164,16 +172,17 @@ def _rank(case: Case, left: Sequence[int], factor: I64Array | None, rates: Rates
     return sum(each), sum(sold)
 
 
-def _heals(cases: Sequence[Case], whose: I64Array, left: I64Array, required: Required, rates: Rates) -> BoolArray:
+def _held(cases: Sequence[Case]) -> _Held:
+    return _Held(columns([case.holdings for case in cases]), np.array([case.equity for case in cases], np.int64))
+
+
+def _heals(held: _Held, whose: I64Array, left: I64Array, required: Required, rates: Rates) -> BoolArray:
     """[rows] whether equity covers the initial margin once a case is left with the row."""
-    initial = required(whose, left).tolist()
-    return np.array(
-        [
-            equity_after(cases[number], row[: len(cases[number].holdings)], rates) >= needed
-            for number, row, needed in zip(whose.tolist(), left.tolist(), initial, strict=True)
-        ],
-        np.bool_,
-    )
+    of = rows_of(held.of, whose)
+    sold = np.abs(of.quantity - left[:, : of.quantity.shape[1]])
+    after = held.equity[whose] + (releases(of, sold) - costs(of, sold, rates)).sum(axis=1)
+    enough: BoolArray = after >= required(whose, left)
+    return enough
 
 
 def _matrix(rows: Sequence[Sequence[int]], width: int, fill: int = 0) -> I64Array:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from risk.liquidity import impact, points
 from schemas.limits import BASIS_POINTS, MICRO
+
+I64Array = npt.NDArray[np.int64]
+
+_FITS: Final = 2.0**62
 
 
 class Holding(NamedTuple):
@@ -51,21 +59,68 @@ def released(one: Holding, lots: int) -> int:
     return one.released * lots // abs(one.quantity)
 
 
-def piece(one: Holding, steps: int) -> int:
-    """Lots in one of `steps` pieces of a holding: at least one."""
-    return -(-abs(one.quantity) // steps)
+class Columns(NamedTuple):
+    """Holdings of many accounts, [accounts, holdings]; zeros past an account's own."""
+
+    quantity: I64Array
+    worth: I64Array
+    released: I64Array
+    depth: I64Array
 
 
-def marginal(one: Holding, steps: int, rates: Rates) -> list[tuple[int, int]]:
-    """Of each piece of a holding, the first sold first: (what is lost by selling it after those before it, what it
-    releases), micro-dollars."""
-    size, whole = piece(one, steps), abs(one.quantity)
-    told: list[tuple[int, int]] = []
+def columns(accounts: Sequence[Sequence[Holding]]) -> Columns:
+    """The holdings of these accounts, a row for each."""
+    shape = len(accounts), max(map(len, accounts), default=0)
+    told = Columns(*(np.zeros(shape, np.int64) for _ in range(4)))
+    for row, holdings in enumerate(accounts):
+        for at, one in enumerate(holdings):
+            told.quantity[row, at], told.worth[row, at] = one.quantity, one.worth
+            told.released[row, at], told.depth[row, at] = one.released, one.depth
+    return told
+
+
+def rows_of(of: Columns, which: I64Array) -> Columns:
+    """The rows with these numbers."""
+    return Columns(*(column[which] for column in of))
+
+
+def costs(of: Columns, lots: I64Array, rates: Rates) -> I64Array:
+    """`cost` of so many lots of each holding, in the shape of the columns."""
+    whole = np.maximum(np.abs(of.quantity), 1)
+    told = -_proportion(-of.worth, lots * rates.discount, whole * BASIS_POINTS)
+    for at in zip(*np.nonzero((of.depth > 0) & (lots > 0)), strict=True) if rates.impact else ():
+        one = Holding(0, int(of.quantity[at]), int(of.worth[at]), 0, False, int(of.depth[at]))
+        told[at] = cost(one, int(lots[at]), rates)
+    return told
+
+
+def releases(of: Columns, lots: I64Array) -> I64Array:
+    """`released` by so many lots of each holding, in the shape of the columns."""
+    return _proportion(of.released, lots, np.maximum(np.abs(of.quantity), 1))
+
+
+def pieces(of: Columns, steps: int, rates: Rates) -> tuple[I64Array, I64Array, I64Array, I64Array]:
+    """Holdings cut in `steps` pieces of at least one lot: (lots in a piece, pieces; of each piece after those before it
+    [.., steps]: what is lost by selling it, what it releases)."""
+    whole = np.abs(of.quantity)
+    size = -(-whole // steps)
+    lost, freed = (np.zeros((*whole.shape, steps), np.int64) for _ in range(2))
     flat = rates._replace(impact=0)
-    moved = 0
-    for begun in range(0, whole, size):
-        lots = min(size, whole - begun)
-        after = cost(one, begun + lots, rates) - cost(one, begun + lots, flat)
-        told.append((cost(one, lots, flat) + after - moved, released(one, lots)))
-        moved = after
+    moved = np.zeros_like(whole)
+    for step in range(steps):
+        lots = np.clip(whole - step * size, 0, size)
+        lost[..., step], freed[..., step] = costs(of, lots, flat), releases(of, lots)
+        if rates.impact:
+            sold = np.minimum((step + 1) * size, whole)
+            after = costs(of, sold, rates) - costs(of, sold, flat)
+            lost[..., step] += after - moved
+            moved = after
+    return size, -(-whole // np.maximum(size, 1)), lost, freed
+
+
+def _proportion(amount: I64Array, part: I64Array, whole: I64Array) -> I64Array:
+    """floor(amount x part / whole), exact where the product passes 64 bits too."""
+    told: I64Array = amount * part // whole
+    for at in zip(*np.nonzero(np.abs(amount.astype(np.float64)) * part >= _FITS), strict=True):
+        told[at] = int(amount[at]) * int(part[at]) // int(whole[at])
     return told

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from liquidation.costs import Holding, Rates, cost, marginal, piece
+from liquidation.costs import Holding, Rates, columns, cost, pieces
 from schemas.limits import BASIS_POINTS
 
 I64Array = npt.NDArray[np.int64]
@@ -79,24 +79,14 @@ class Greedy(NamedTuple):
 
 def table(cases: Sequence[Case], steps: int, rates: Rates) -> Table:
     """The cases as arrays, every holding cut in `steps` pieces of at least one lot."""
-    shape = len(cases), max((len(case.holdings) for case in cases), default=0)
-    told = Table(
-        equity=np.array([case.equity for case in cases], np.int64),
-        quantity=np.zeros(shape, np.int64),
-        piece=np.zeros(shape, np.int64),
-        pieces=np.zeros(shape, np.int64),
-        position=np.zeros(shape, np.bool_),
-        cost=np.zeros((*shape, steps), np.int64),
-        released=np.zeros((*shape, steps), np.int64),
-    )
+    held = columns([case.holdings for case in cases])
+    piece, count, lost, freed = pieces(held, steps, rates)
+    position = np.zeros(held.quantity.shape, np.bool_)
     for row, case in enumerate(cases):
-        for at, one in enumerate(case.holdings):
-            pieces = marginal(one, steps, rates)
-            told.quantity[row, at], told.piece[row, at] = one.quantity, piece(one, steps)
-            told.pieces[row, at], told.position[row, at] = len(pieces), not one.collateral
-            for step, (lost, freed) in enumerate(pieces):
-                told.cost[row, at, step], told.released[row, at, step] = lost, freed
-    return told
+        position[row, : len(case.holdings)] = [not one.collateral for one in case.holdings]
+    return Table(
+        np.array([case.equity for case in cases], np.int64), held.quantity, piece, count, position, lost, freed
+    )
 
 
 def greedy(t: Table, required: Required, factor: I64Array | None = None, groups: I64Array | None = None) -> Greedy:

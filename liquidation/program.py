@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.optimize import linprog
 from scipy.sparse import csr_array
 
-from liquidation.costs import Rates, marginal
+from liquidation.costs import Rates, columns, costs, pieces
 from liquidation.greedy import Case, Required
 from schemas.limits import BASIS_POINTS
 
@@ -173,19 +173,16 @@ def _block(
 def _segments(case: Case, rates: Rates, steps: int) -> tuple[I64Array, FloatArray, FloatArray]:
     """(holding, cost of the whole at the segment's rate, its part of the holding): one of each holding, or its pieces,
     the later the dearer, where its sale moves its price."""
-    holding: list[int] = []
-    cost: list[float] = []
-    size: list[float] = []
-    for number, one in enumerate(case.holdings):
-        cut = steps if one.depth and rates.impact else 1
-        pieces = marginal(one, cut, rates)
-        whole, each = abs(one.quantity), -(-abs(one.quantity) // cut)
-        for k, (lost, _) in enumerate(pieces):
-            lots = min(each, whole - k * each)
-            holding.append(number)
-            cost.append(lost * whole / lots)
-            size.append(lots / whole)
-    return np.array(holding, np.int64), np.array(cost), np.array(size)
+    of = columns([case.holdings])
+    if not rates.impact:
+        whole = costs(of, np.abs(of.quantity), rates)[0].astype(np.float64)
+        return np.arange(len(whole)), whole, np.ones(len(whole))
+    size, _, lost, _ = pieces(of, steps, rates)
+    lots = np.abs(of.quantity[0]).astype(np.float64)
+    each = np.clip(lots[:, None] - np.arange(steps) * size[0][:, None], 0, size[0][:, None])
+    holding, step = np.nonzero(each > 0)
+    part = each[holding, step] / lots[holding]
+    return holding, lost[0][holding, step] / part, part
 
 
 def _solved(blocks: Sequence[_Block]) -> list[FloatArray]:
