@@ -34,7 +34,7 @@ from services.pressure import Pressure
 from services.run import FUND_PER_ACCOUNT, Inputs, Pledges, Policy, Ran, Variant, run, venue_of
 from services.tables import RATE_DECIMALS, Bar, FundingRow
 
-ACCOUNTS: Final = 300
+ACCOUNTS: Final = 150
 SEED: Final = 1
 BUYER_DOLLARS: Final = 10_000_000_000
 
@@ -215,7 +215,7 @@ _BREAKERS: Final = (
     setting({_P.OWNER_SHARE: 2_000}),
 )
 _PEG: Final = setting({_P.PEG_BOUND: 100, _P.DEPEG_HAIRCUT: 2_000}, Scope.USDC)
-_WIDE: Final = setting({_P.AUCTION_FLOOR: 1_500, _P.AUCTION_STEP: 150})
+_QUICK: Final = setting({_P.AUCTION_START: 100, _P.AUCTION_STEP: 200, _P.AUCTION_FLOOR: 1_500})
 
 WAYS: Final[Mapping[str, Way]] = {
     one.name: one
@@ -232,7 +232,13 @@ WAYS: Final[Mapping[str, Way]] = {
         Way("backstops", "the same, then committed backstops at 5 %", (_PORTFOLIOS,), backstops),
         Way("breakers", "open interest, owners and fast prices: no new risk past a limit", _BREAKERS),
         Way("peg", "USDC below 0.99 dollars counts with a haircut of 20 %", (_PEG,)),
-        Way("wide", "auctions fall by 1.5 % a mark, to 15 %", (_WIDE,)),
+        Way("quick", "auctions start at 1 % and fall by 2 % a mark to 15 %: a mark is a quarter of an hour", (_QUICK,)),
+        Way(
+            "quick-backstops",
+            "quick auctions, whole portfolios to backstops at 5 %, plans by program, fees",
+            (_QUICK, _PORTFOLIOS, _PLANS, _FEES),
+            backstops,
+        ),
         Way("baseline-1%", "whole accounts at the breach, at the mark less 1 % and impact", fee=100),
         Way("baseline-5%", "the same at 5 %", fee=500),
     )
