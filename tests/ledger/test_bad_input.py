@@ -921,6 +921,21 @@ ELSEWHERE = {
     R.ORACLE_FEW_FEEDS: "why feeds agree on nothing: tests/risk/test_feeds.py",
     R.WITHDRAWAL_PRICE_STALE: "needs ages of assets' prices: tests/ledger/test_oracle_feeds.py",
     R.WITHDRAWAL_DEPEGGED: "needs a peg: tests/ledger/test_oracle_feeds.py",
+    **dict.fromkeys(
+        (
+            R.POLICY_INVALID,
+            R.POLICY_PENDING,
+            R.LAYER_NOT_IN_POLICY,
+            R.LAYER_EMPTY,
+            R.MARK_PASSED,
+            R.NO_SUCH_MEMBER,
+            R.BACKER_UNITS_SHORT,
+            R.ASSESSMENT_SHORT,
+            R.BACKER_REQUEST_EXISTS,
+            R.UNKNOWN_BACKER_REQUEST,
+        ),
+        "needs a waterfall policy: tests/ledger/test_waterfall_refused.py",
+    ),
 }
 """Reasons that come up in other modules' tests, and why there."""
 

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from world import BTC, CALL_BTC, ETH_U, HOUR, PERP_BTC, STM_BTC, USD, World, profile_events, shipped_profile
 
+from insurance.policy import InForce, published, shipped
 from ledger.fold import fold
 from ledger.sequence import Numbered, number
 from ledger.snapshot import SnapshotBroken, books, digest_of, dump, load
 from ledger.state import Accounts, Facts, Pool, State
 from risk.tables import Market, Profiles
 from schemas import events as e
-from schemas.kinds import InstrumentStatus, LinkKind, Parameter, Rung, WithdrawalDecision
+from schemas.kinds import InstrumentStatus, LinkKind, Parameter, Rung, WaterfallLayer, WithdrawalDecision
 from schemas.outcomes import SnapshotTaken
 from schemas.sources import Role
 from services.pricer import market
@@ -60,7 +61,18 @@ def eventful(shards: int = 1, snapshot_every: int = 0) -> World:
     ):
         w.send(e.ParameterChanged(parameter=parameter, scope=scope, time=w.time, effective=w.time + HOUR, value=value))
     w.send(e.IndexChanged(underlying=ETH_U, source=1, weight=5_000, time=w.time, effective=w.time))
+    w.send(e.DefaultFundContributed(member=1, asset=USD, time=w.time, amount=30))
+    w.send(*published(shipped("ccp"), 1, w.time, w.time + HOUR))
     w.mark(btc=6_000, after=HOUR)
+    w.send(
+        e.LayerDrawn(layer=WaterfallLayer.MEMBER_CONTRIBUTION, asset=USD, member=1, mark=w.marks, amount=10),
+        e.BackerMinted(fresh=0, asset=USD, backer=1, mark=w.marks, units=5),
+    )
+    w.send(
+        e.BackerWithdrawalRequested(asset=USD, backer=1, request=1, time=w.time, units=5),
+        *published(shipped("exchange"), 2, w.time, w.time + 10 * HOUR),
+        *published(shipped("ccp"), 3, w.time, w.time)[:2],
+    )
     assert w.owner(16).accounts.rung[16] == Rung.LIQUIDATING
     w.send(
         e.BreakerChanged(tripped=1, underlying=ETH_U, mark=w.marks, interest=11, limit=10),
@@ -146,7 +158,7 @@ def test_folding_on_from_any_snapshot_gives_the_same_outcomes(shards: int) -> No
 
 def test_the_scenario_holds_one_of_everything() -> None:
     state = eventful().state
-    for name in ("orders", "reservations", "auctions", "requested", "approved"):
+    for name in ("orders", "reservations", "auctions", "requested", "approved", "gains"):
         assert getattr(state, name), name
     held = {f.name for f in fields(Facts) if getattr(state.facts, f.name)}
     assert held == {f.name for f in fields(Facts)}
@@ -183,7 +195,9 @@ def test_a_changed_fact_changes_the_digest(fact: str) -> None:
     state = eventful().state
     before = digest_of(state)
     table = getattr(state.facts, fact)
-    if isinstance(table, list):
+    if isinstance(table, InForce):
+        state.facts.policy = table._replace(since=table.since + 1)
+    elif isinstance(table, list):
         table.pop()
     elif fact == "profiles":
         return  # parsed from profile_texts
@@ -194,7 +208,18 @@ def test_a_changed_fact_changes_the_digest(fact: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["orders", "reservations", "auctions", "requested", "approved", "called_down", "time", "mark", "market_number"],
+    [
+        "orders",
+        "reservations",
+        "auctions",
+        "requested",
+        "approved",
+        "called_down",
+        "gains",
+        "time",
+        "mark",
+        "market_number",
+    ],
 )
 def test_a_changed_part_changes_the_digest(name: str) -> None:
     state = eventful().state
