@@ -46,21 +46,17 @@ class Falling(Managed):
             self.step(after=HOUR)
         return said
 
-    def ranks(self, *ranks: Rank) -> None:
+    def ranks(self, *ranks: Rank, effective: int) -> list[Any]:
         """The same of layers given alone."""
         self.policies += 1
         rows = [
             e.PolicyLayer(policy=self.policies, part=k, layer=r.layer, time=self.time, share=r.share, amount=r.amount)
             for k, r in enumerate(ranks)
         ]
-        at = self.time + HOUR
-        self.send(
-            *rows,
-            e.PolicyPublished(
-                policy=self.policies, layers=len(rows), time=self.time, effective=at, digest=NOWHERE
-            ),
-        )  # fmt: skip
-        self.step(after=HOUR)
+        closing = e.PolicyPublished(
+            policy=self.policies, layers=len(rows), time=self.time, effective=effective, digest=NOWHERE
+        )
+        return self.send(*rows, closing)
 
     def capital(self, amount: int, asset: int = USD) -> None:
         self.send(e.CapitalContributed(asset=asset, time=self.time, amount=amount))
