@@ -192,13 +192,18 @@ def run(shards: int, fund: int, course: list[Step]) -> Managed:
     return w
 
 
+def the_same(fund: int, course: list[Step]) -> None:
+    """One shard whose services never crash, and four whose services do, come to the same journal and books."""
+    one, four = run(1, fund, [step for step in course if step != ("crash",)]), run(4, fund, course)
+    assert one.entries == four.entries
+    assert first_difference(whole_books(one.clearing.states), whole_books(four.clearing.states)) is None
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from([300, 100_000, 100_000]), st.integers(57, 67), steps)
 def test_auctions_conserve_in_any_order_and_over_any_shards(fund: int, fall: int, rest: list[Step]) -> None:
     course = [("marked", fall, 16), *rest]
-    one, four = run(1, fund, course), run(4, fund, course)
-    assert first_difference(whole_books(one.clearing.states), whole_books(four.clearing.states)) is None
-    assert one.entries == four.entries
+    the_same(fund, course)
 
 
 COURSES: dict[str, list[Step]] = {

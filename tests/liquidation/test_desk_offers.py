@@ -1,0 +1,209 @@
+"""The desk's offers round by round: a limit on what a mark sells, whole portfolios, and the backstops behind them."""
+
+import json
+from typing import Any
+
+import pytest
+from test_desk import COIN, OTHER, PERP, View, bid, done, due, fund, opened, planned_at
+
+from liquidation.auction import Offering
+from liquidation.desk import Desk
+from schemas.events import (
+    AuctionEnded,
+    Awarded,
+    DeleveragingCalled,
+    LiquidationPlanned,
+    PortfolioAwarded,
+    PortfolioEnded,
+    PortfolioOffered,
+)
+from schemas.kinds import ClosingReason, Reason
+from schemas.limits import MICRO
+from schemas.outcomes import BackstopCapacity, PortfolioBidDropped, PortfolioBidReserved, PortfolioOpened
+
+
+def restarted(desk: Desk) -> Desk:
+    kept = json.loads(json.dumps(desk.exported()))
+    again = Desk()
+    again.restore(kept)
+    return again
+
+
+def room(account: int, dollars: int) -> BackstopCapacity:
+    return BackstopCapacity(index=0, account=account, mark=0, committed=dollars * MICRO, capacity=dollars * MICRO)
+
+
+def gone(mark: int, equity: int = -20) -> list[Any]:
+    """An account whose equity is gone: long 40 of one, short 20 of another; the fund carries what is missing."""
+    return [*due(101, equity * MICRO, {PERP: 40, OTHER: -20}, {0: 1}, mark), fund(1_000 * MICRO)]
+
+
+def on_offer(view: View) -> Desk:
+    desk = Desk()
+    view.offers = Offering(marks=2, reserve=500, backstop=200)
+    said = planned_at(desk, view, 1, *gone(1))
+    assert [type(one).__name__ for one in said] == ["PortfolioLot", "PortfolioLot", "PortfolioOffered"]
+    told = PortfolioOpened(index=0, reason=Reason.NONE, lots=2, account=101, auction=1, mark=1, closes=3, reserve=500)
+    desk.observe([told])
+    assert desk.decide(view) == []
+    return desk
+
+
+def sealed(number: int, bidder: int, discount: int) -> PortfolioBidReserved:
+    return PortfolioBidReserved(index=0, bidder=bidder, auction=1, bid=number, discount=discount)
+
+
+# --- what a mark sells -----------------------------------------------------------------------------------------------
+
+
+def test_a_mark_sells_no_more_than_its_part_and_the_next_goes_on() -> None:
+    desk, view = Desk(), View()
+    view.offers = Offering(fraction=2_500)
+    told = due(101, -20 * MICRO, {PERP: 40}, {}, 1)
+    (planned,) = planned_at(desk, view, 1, *told, fund(1_000 * MICRO))
+    desk.observe([opened(planned), bid(1, 201, 1, 6, 9_950), bid(2, 202, 1, 40, 9_950)])
+    assert [(one.bid, one.quantity) for one in desk.decide(view)] == [(1, 6), (2, 4)]
+    desk = restarted(desk)
+    desk.observe([bid(3, 201, 1, 6, 9_950)])
+    assert [(one.bid, one.quantity) for one in desk.decide(view)] == [(3, 0)]
+    assert planned_at(desk, view, 2, *due(101, -20 * MICRO, {PERP: 30}, {}, 2), fund(1_000 * MICRO)) == []
+    desk.observe([bid(4, 201, 1, 40, 9_950)])
+    assert [(one.bid, one.quantity) for one in desk.decide(view)] == [(4, 10)]
+
+
+def test_what_is_left_at_the_floor_because_a_mark_sold_its_part_is_not_deleveraged() -> None:
+    desk, view = Desk(), View()
+    view.offers = Offering(fraction=1_000)
+    (planned,) = planned_at(desk, view, 1, *due(101, -20 * MICRO, {PERP: 40}, {}, 1), fund(1_000 * MICRO))
+    desk.observe([opened(planned)])
+    desk.decide(view)
+    held = 40
+    for mark in range(2, 9):
+        assert planned_at(desk, view, mark, *due(101, -20 * MICRO, {PERP: held}, {}, mark), fund(1_000 * MICRO)) == []
+        desk.observe([bid(mark, 201, 1, 40, 9_950)])
+        held -= sum(one.quantity for one in desk.decide(view))
+    assert held == 40 - 7 * 4
+    told = [*due(101, -20 * MICRO, {PERP: held}, {}, 9), fund(1_000 * MICRO)]
+    assert planned_at(desk, view, 9, *told) == []
+    # nobody bids at mark 9
+    told = [*due(101, -20 * MICRO, {PERP: held}, {}, 10), fund(1_000 * MICRO)]
+    assert [type(one) for one in planned_at(desk, view, 10, *told)] == [AuctionEnded, DeleveragingCalled]
+
+
+# --- whole portfolios ------------------------------------------------------------------------------------------------
+
+
+def test_a_portfolio_waits_until_it_closes_and_goes_to_the_lowest_bid_through_a_restart() -> None:
+    view = View()
+    desk = on_offer(view)
+    desk.observe([sealed(1, 201, 300), sealed(2, 202, 250), sealed(3, 203, 250)])
+    assert desk.decide(view) == []
+    desk = restarted(desk)
+    assert planned_at(desk, view, 2, *gone(2)) == []
+    desk = restarted(desk)
+    assert planned_at(desk, view, 3, *gone(3)) == [
+        PortfolioAwarded(account=101, bidder=202, auction=1, bid=2, discount=250),
+        PortfolioEnded(reason=ClosingReason.FILLED, account=101, auction=1),
+    ]
+    assert restarted(desk).exported() == desk.exported()
+
+
+def test_a_void_bid_does_not_win() -> None:
+    view = View()
+    desk = on_offer(view)
+    desk.observe([sealed(1, 201, 300), sealed(2, 202, 250)])
+    desk.decide(view)
+    planned_at(desk, view, 2, *gone(2))
+    void = PortfolioBidDropped(index=0, bidder=202, auction=1, bid=2)
+    assert [one.bid for one in planned_at(desk, view, 3, *gone(3), void) if isinstance(one, PortfolioAwarded)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ([], ClosingReason.HEALED),
+        (due(101, -20 * MICRO, {PERP: 40, OTHER: -19}, {}, 2), ClosingReason.CLIPPED),
+        (due(101, -20 * MICRO, {PERP: -40, OTHER: -20}, {}, 2), ClosingReason.CLIPPED),
+        (due(101, -2_000 * MICRO, {PERP: 40, OTHER: -20}, {}, 2), ClosingReason.DELEVERAGED),
+    ],
+)
+def test_a_mark_may_end_an_offer(told: list[Any], reason: ClosingReason) -> None:
+    view = View()
+    desk = on_offer(view)
+    said = planned_at(desk, view, 2, *told, fund(1_000 * MICRO))
+    assert said[0] == PortfolioEnded(reason=reason, account=101, auction=1)
+
+
+def test_nobody_bids_and_the_rest_that_backstops_leave_is_sold_leg_by_leg() -> None:
+    view = View()
+    desk = on_offer(view)
+    planned_at(desk, view, 2, *gone(2))
+    # all of it requires 600 dollars of a taker, ten a lot: a quarter of that is there, 100 to 50
+    said = planned_at(desk, view, 3, *gone(3), room(301, 100), room(302, 50), room(303, 0))
+    taken = [one for one in said if isinstance(one, Awarded)]
+    assert [(one.bidder, one.instrument, one.quantity, one.price, one.bid) for one in taken] == [
+        (301, PERP, 7, 9_800, 0),
+        (302, PERP, 3, 9_800, 0),
+        (301, OTHER, -3, 10_200, 0),
+        (302, OTHER, -2, 10_200, 0),
+    ]
+    assert said[4] == PortfolioEnded(reason=ClosingReason.BACKSTOPPED, account=101, auction=1)
+    assert [(one.instrument, one.quantity) for one in said[5:] if isinstance(one, LiquidationPlanned)] == [
+        (PERP, -30),
+        (OTHER, 15),
+    ]
+
+
+def test_what_stays_unsold_at_the_floor_goes_to_the_backstops_before_it_is_deleveraged() -> None:
+    desk, view = Desk(), View()
+    view.offers = Offering(backstop=300)
+    told = due(101, 395 * MICRO, {PERP: 40}, {}, 1)
+    (planned,) = planned_at(desk, view, 1, *told)
+    desk.observe([opened(planned)])
+    desk.decide(view)
+    for mark in (2, 3):
+        assert planned_at(desk, view, mark, *due(101, 395 * MICRO, {PERP: 40}, {}, mark), room(301, 60)) == []
+    said = planned_at(desk, view, 4, *due(101, 395 * MICRO, {PERP: 40}, {}, 4), room(301, 60), room(101, 999))
+    assert [(type(one), one.quantity) for one in said if not isinstance(one, AuctionEnded)] == [
+        (Awarded, 6),
+        (DeleveragingCalled, -4),
+    ]
+    assert said[0].price == 9_700
+
+
+def test_a_portfolio_that_its_account_cannot_sell_is_taken_off_at_once() -> None:
+    desk, view = Desk(), View()
+    view.offers = Offering(marks=2, reserve=500)
+    said = planned_at(desk, view, 1, *gone(1))
+    (offer,) = [one for one in said if isinstance(one, PortfolioOffered)]
+    desk.observe(
+        [
+            PortfolioOpened(
+                index=0, reason=Reason.NOTHING_TO_REDUCE, lots=2, account=101, auction=offer.auction, mark=1, closes=3,
+                reserve=500,
+            )
+        ]
+    )  # fmt: skip
+    assert desk.decide(view) == [PortfolioEnded(reason=ClosingReason.CLIPPED, account=101, auction=1)]
+
+
+def test_one_position_is_no_portfolio_and_coins_are_none_of_it() -> None:
+    desk, view = Desk(), View()
+    view.offers = Offering(marks=2, reserve=500)
+    told = due(101, -20 * MICRO, {PERP: 40}, {0: -290 * MICRO, COIN: 300_000}, 1)
+    said = planned_at(desk, view, 1, *told, fund(1_000 * MICRO))
+    assert {type(one) for one in said} == {LiquidationPlanned}
+
+
+def test_a_snapshot_of_before_is_read() -> None:
+    desk, view = Desk(), View()
+    (planned,) = planned_at(desk, view, 1, *due(101, 395 * MICRO, {PERP: 40}, {}, 1))
+    desk.observe([opened(planned)])
+    desk.decide(view)
+    kept = desk.exported()
+    kept["auctions"] = [row[:8] for row in kept["auctions"]]
+    again = Desk()
+    again.restore(kept)
+    again.observe([bid(1, 201, 1, 10, 9_950), done(9)])
+    desk.observe([bid(1, 201, 1, 10, 9_950), done(9)])
+    assert again.decide(view) == desk.decide(view)
