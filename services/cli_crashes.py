@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,7 +84,8 @@ def crashes_command(
         return
     for name in names:
         for one in under:
-            CONSOLE.print(table([c for c in done if (c.crash, c.condition) == (name, one.name)]))
+            for told in tables([c for c in done if (c.crash, c.condition) == (name, one.name)]):
+                CONSOLE.print(told)
     for line in compared(done):
         CONSOLE.print(line, highlight=False, soft_wrap=True)
     if audited:
@@ -102,39 +103,47 @@ def _thousands(micros: int) -> str:
     return f"{micros / MICRO / 1_000:,.0f}"
 
 
-COLUMNS: Final = (
+Column = tuple[str, Callable[[Cleared], str]]
+SOLD: Final[Sequence[Column]] = (
     ("policy", lambda c: c.way),
     ("called", lambda c: str(c.losses.called)),
-    ("liquidated", lambda c: str(c.losses.liquidated)),
-    ("sold", lambda c: _thousands(c.losses.notional)),
+    ("sold out", lambda c: str(c.losses.liquidated)),
+    ("notional", lambda c: _thousands(c.losses.notional)),
     ("gap", lambda c: _thousands(c.losses.discount)),
     ("mean bp", lambda c: f"{c.losses.mean_gap:,.0f}"),
     ("worst bp", lambda c: f"{c.losses.worst_gap:,.0f}"),
     ("fees", lambda c: _thousands(c.losses.fees)),
+    ("by ADL", lambda c: _thousands(c.losses.taken)),
+    ("lost", lambda c: _thousands(c.losses.failed_lost)),
+)
+"""what failing accounts sold, and what it cost them; money in thousands of dollars"""
+PAID: Final[Sequence[Column]] = (
+    ("policy", lambda c: c.way),
     ("deficits", lambda c: str(c.losses.deficits)),
-    ("funds paid", lambda c: _thousands(c.losses.fund_paid)),
+    ("paid", lambda c: _thousands(c.losses.fund_paid)),
+    ("left", lambda c: _thousands(c.losses.fund_left)),
     ("withheld", lambda c: _thousands(c.losses.withheld)),
-    ("funds left", lambda c: _thousands(c.losses.fund_left)),
     ("unpaid", lambda c: _thousands(c.losses.unpaid)),
     ("ADL", lambda c: _thousands(c.losses.deleveraged)),
     ("of", lambda c: str(c.losses.counterparties)),
     ("gave up", lambda c: _thousands(c.losses.given_up)),
-    ("lost to ADL", lambda c: _thousands(c.losses.taken)),
-    ("failed lost", lambda c: _thousands(c.losses.failed_lost)),
-    ("liquidators", lambda c: _thousands(c.losses.liquidators_gained)),
+    ("buyers", lambda c: _thousands(c.losses.liquidators_gained)),
 )
-"""money in thousands of dollars"""
+"""what others bore, and what liquidators gained"""
 
 
-def table(rows: Sequence[Cleared]) -> Table:
+def tables(rows: Sequence[Cleared]) -> list[Table]:
     """One crash under one condition, a policy a line."""
-    told = Table(
-        title=f"{CRASHES[rows[0].crash].title}, {rows[0].condition}; thousands of dollars", title_justify="left"
-    )
-    for name, _ in COLUMNS:
-        told.add_column(name, justify="left" if name == "policy" else "right")
+    title = f"{CRASHES[rows[0].crash].title}, {rows[0].condition}, thousands of dollars"
+    return [_table(f"{title}: {what}", rows, columns) for what, columns in (("sold", SOLD), ("borne by others", PAID))]
+
+
+def _table(title: str, rows: Sequence[Cleared], columns: Sequence[Column]) -> Table:
+    told = Table(title=title, title_justify="left", padding=(0, 1, 0, 0))
+    for name, _ in columns:
+        told.add_column(name, justify="left" if name == "policy" else "right", no_wrap=True)
     for row in rows:
-        told.add_row(*(show(row) for _, show in COLUMNS))
+        told.add_row(*(show(row) for _, show in columns))
     return told
 
 

@@ -3,7 +3,7 @@
 import gzip
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from ledger.journal.sqlite import SqliteReader
 from ledger.state import State
@@ -21,13 +22,15 @@ from schemas.limits import MICRO
 from schemas.outcomes import OUTCOMES, DeficitCovered, DeficitFound, HouseBalance, LegPosted, MarkDone, RungChanged
 from schemas.units import format_time, parse_time
 from schemas.wire import OutcomeHeader, decode, message_of
-from services import crashes, markets
+from services import cli_crashes, crashes, markets
 from services.auditor import audit
 from services.crashes import CONDITIONS, CRASHES, WAYS, Cleared, Crash, NoCrashData, clear, inputs_of
 from services.exchange import HOUR
 from services.lockstep import JOURNAL, Clearing, Settings
+from services.losses import Losses
 from services.pressure import Pressure
 from services.run import Inputs, Variant, own_inputs, run, shipped_profiles, stretched, venue_of
+from services.terminal import Refused
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data"
 ACCOUNTS = 90
@@ -283,6 +286,49 @@ def test_usdc_falls_in_march_2023_and_only_one_print_is_not_believed() -> None:
         if crashes.unwicked(row) != row
     ]
     assert wild == [("march_2020", "LINK", parse_time("2020-03-12T10:00:00Z"))]
+
+
+# --- what is printed --------------------------------------------------------------------------------------------------
+
+
+def cleared(way: str, discount: int, paid: int) -> Cleared:
+    nothing = dict.fromkeys((one.name for one in fields(Losses)), 0)
+    losses = Losses(**nothing | {"discount": discount * MICRO, "fund_paid": paid * MICRO})
+    return Cleared("may_2021", way, "stressed", losses, (), {}, (), ())
+
+
+def test_a_policy_is_told_against_each_baseline() -> None:
+    done = [cleared("exchange", 60_000, 30_000), cleared("baseline-1%", 80_000, 20_000)]
+    assert cli_crashes.compared(done) == [
+        "may_2021 stressed: exchange against baseline-1%: accounts 60 k against 80 k, 25 % less;"
+        " fund and others 30 k against 20 k, 50 % more"
+    ]
+    assert cli_crashes.compared([cleared("exchange", 1_000, 0), cleared("baseline-5%", 0, 0)]) == [
+        "may_2021 stressed: exchange against baseline-5%: accounts 1 k against none; fund and others 0 k against none"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--only", "tulips_1637"], "'tulips_1637' is none of march_2020"),
+        (["--policy", "prayer"], "'prayer' is none of exchange"),
+        (["--condition", "mild"], "'mild' is none of default, stressed"),
+        (["--data", "nowhere"], "looked for in"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_in_a_line(asked: list[str], said: str) -> None:
+    done = CliRunner().invoke(cli_crashes.app, ["crashes", *asked])
+    assert isinstance(done.exception, Refused)
+    assert said in str(done.exception) and "\n" not in str(done.exception)
+
+
+@pytest.mark.data
+def test_the_command_prints_a_line_a_policy() -> None:
+    asked = ["--only", "svb_2023", "--policy", "peg", "--condition", "stressed", "--accounts", "30", "--steps", "3"]
+    done = CliRunner().invoke(cli_crashes.app, ["crashes", "--data", str(data()), *asked])
+    assert done.exit_code == 0, done.exception
+    assert done.output.count("peg") == 2 and "1 directories replayed from their journals: all agree" in done.output
 
 
 # --- the law ----------------------------------------------------------------------------------------------------------
