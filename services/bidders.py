@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.events import Bid, Trade
+from schemas.events import Bid, PortfolioBid, Trade
 from schemas.limits import BASIS_POINTS, MAX_ACCOUNTS, MAX_QUANTITY
 from services.exchange import Exchange
 from services.flow import Moment
@@ -44,6 +44,16 @@ class Offer:
     price: int
     mark: int
     margin: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioOffer:
+    """A whole portfolio on offer as bidders see it: `margin` is the initial margin that its legs take one by one,
+    micro-dollars, `reserve` the largest discount, basis points."""
+
+    auction: int
+    margin: int
+    reserve: int
 
 
 def appetite(seed: int, liquidator: int) -> int:
@@ -94,6 +104,25 @@ def bids(offers: Sequence[Offer], room: Mapping[int, int], seed: int, mark: int,
                     price=offer.price,
                 )
             )
+    return tuple(made)
+
+
+def sealed_bids(
+    offers: Sequence[PortfolioOffer], room: Mapping[int, int], seed: int, mark: int, time: int
+) -> tuple[PortfolioBid, ...]:
+    """The liquidators' sealed bids at a mark: each asks for the discount it wishes for, and bids where that is within
+    the reserve and half of its room carries the whole portfolio. No bid depends on another's.
+    """
+    left = {account: max(0, free) for account, free in sorted(room.items())}
+    made: list[PortfolioBid] = []
+    for offer in sorted(offers, key=lambda one: one.auction):
+        for account in left:
+            asked = wish(seed, account, offer.auction)
+            if asked > offer.reserve or offer.margin > left[account] // 2:
+                continue
+            left[account] -= offer.margin
+            number = mark * _NUMBERS + _NUMBERS // 2 + len(made)
+            made.append(PortfolioBid(bidder=account, auction=offer.auction, bid=number, time=time, discount=asked))
     return tuple(made)
 
 

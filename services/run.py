@@ -39,7 +39,7 @@ from schemas.sources import Role, source
 from schemas.wire import Run, message_of, runs_of
 from services import exchange, flow, markets
 from services.answers import Answers
-from services.bidders import Offer, bids, unwinding
+from services.bidders import Offer, PortfolioOffer, bids, sealed_bids, unwinding
 from services.exchange import Exchange
 from services.figures import Gathered, begin_mark, gather
 from services.lockstep import Lockstep, Settings, bounded
@@ -191,7 +191,7 @@ class Conductor:
         self._market += 1
         outcomes = self._send(Role.PRICER, market(self.ledger.state, self._market, time))
         marked = self.send(Role.PRICER, [Mark(mark=self._market, market=self._market, time=time)])
-        self.send(Role.LIQUIDATOR, self._bids(StateView(self.ledger.state), time))
+        self.send(Role.LIQUIDATOR, [*self._bids(StateView(self.ledger.state), time), *self._sealed_bids(time)])
         return [*outcomes, *marked]
 
     def _bids(self, view: StateView, time: int) -> Sequence[Any]:
@@ -206,13 +206,30 @@ class Conductor:
                 offers.append(Offer(number, one.instrument, one.remaining, ticks, worth, self._margin(one.instrument)))
         if not offers:
             return ()
+        return bids(offers, self._rooms(), self._seed, self._market, time)
+
+    def _sealed_bids(self, time: int) -> Sequence[Any]:
+        """The bids for portfolios that this mark put on offer."""
+        offers = [
+            PortfolioOffer(
+                auction=number,
+                margin=sum(abs(lots) * self._margin(instrument) for instrument, lots in one.lots.items()),
+                reserve=one.reserve,
+            )
+            for number, one in self.ledger.state.facts.portfolios.items()
+            if one.mark == self._market
+        ]
+        return sealed_bids(offers, self._rooms(), self._seed, self._market, time) if offers else ()
+
+    def _rooms(self) -> dict[int, int]:
+        """Every liquidator's equity less initial margin, micro-dollars by account."""
         room = {}
-        for state in states:
+        for state in self.ledger.clearing.states:
             mine = (state.accounts.liquidator == 1) & (state.accounts.owned == 1)
             for account in np.flatnonzero(mine).tolist():
                 margin = margins_of(state, account)
                 room[account] = margin.equity - margin.initial
-        return bids(offers, room, self._seed, self._market, time)
+        return room
 
     def _margin(self, instrument: int) -> int:
         """The initial margin of one lot alone under the profile that liquidators have, micro-dollars."""

@@ -9,7 +9,15 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from schemas.jsonform import to_json
-from schemas.outcomes import OUTCOMES, AuctionClosed, AuctionOpened, BidReserved, MarkDone
+from schemas.outcomes import (
+    OUTCOMES,
+    AuctionClosed,
+    AuctionOpened,
+    BidReserved,
+    MarkDone,
+    PortfolioClosed,
+    PortfolioOpened,
+)
 from schemas.wire import message_of
 from services.gateway.core import Notice
 from services.gateway.keys import Key, Right
@@ -20,7 +28,8 @@ PUBLIC: Final = frozenset({MarkDone})
 """what a member hears though no account of its own is named"""
 PUBLIC_FIELDS: Final = ("type", "mark", "time")
 """and what it hears of them"""
-OF_AUCTIONS: Final = frozenset({AuctionOpened, AuctionClosed, BidReserved, MarkDone})
+OF_AUCTIONS: Final = frozenset({AuctionOpened, AuctionClosed, BidReserved, PortfolioOpened, PortfolioClosed, MarkDone})
+"""what a liquidator hears; a sealed bid (PortfolioBidReserved) is not among it"""
 KEEP_ALIVE_SECONDS: Final = 15.0
 
 MemberOf = Callable[[int], int | None]

@@ -3,7 +3,20 @@
 from dataclasses import replace
 from pathlib import Path
 
-from services.bidders import HIGHEST, LOWEST, SHARE, WIDENING, Offer, appetite, bids, discount, unwinding, wish
+from services.bidders import (
+    HIGHEST,
+    LOWEST,
+    SHARE,
+    WIDENING,
+    Offer,
+    PortfolioOffer,
+    appetite,
+    bids,
+    discount,
+    sealed_bids,
+    unwinding,
+    wish,
+)
 from services.exchange import exchange
 from services.flow import Moment
 from services.markets import openings
@@ -67,6 +80,18 @@ def test_stress_widens_what_everybody_wants() -> None:
 def test_the_order_that_auctions_come_in_does_not_matter() -> None:
     offers = [replace(OFFER, auction=k, remaining=-(k + 1) * 50_000) for k in range(8)]
     assert bids(offers, ROOM, 3, 7, 0) == bids(offers[::-1], ROOM, 3, 7, 0)
+
+
+def test_a_sealed_bid_is_its_own_wish_where_the_reserve_and_half_its_room_allow_it() -> None:
+    offers = [PortfolioOffer(auction=4, margin=10**9, reserve=500), PortfolioOffer(auction=3, margin=10**9, reserve=0)]
+    room = {18: 10**9, 16: 2 * 10**9, 17: 10**12}
+    made = sealed_bids(offers, room, 1, 7, 99)
+    assert [(one.bidder, one.auction, one.discount, one.time) for one in made] == [
+        (16, 4, wish(1, 16, 4), 99),
+        (17, 4, wish(1, 17, 4), 99),
+    ]
+    assert len({one.bid for one in made}) == 2
+    assert sealed_bids(offers[::-1], room, 1, 7, 99) == made
 
 
 def test_a_part_of_every_position_is_closed_with_a_maker() -> None:
