@@ -28,6 +28,8 @@ WORDS: Final = {
     Reason.INSTRUMENT_DELISTED: "the instrument is delisted",
     Reason.INSTRUMENT_EXPIRED: "the instrument has expired",
     Reason.INSTRUMENT_REDUCE_ONLY: "the instrument takes only orders that lower a position",
+    Reason.BREAKER_TRIPPED: "no new risk is let in there for now: only orders that lower a position",
+    Reason.OWNER_LIMITED: "the owner holds as much of it as one owner may: only orders that lower a position",
     Reason.ORDER_RAISES_RISK: "the account is below its margin: it may only lower its positions",
     Reason.NO_RISK_ARRAY: "the instrument, or another one the account holds, has no risk array under its profile yet",
     Reason.STALE_PRICE: "the underlying's price is too old to open risk at",

@@ -19,6 +19,8 @@ from schemas import events as e
 from schemas.kinds import BreakerCause, LegKind, LinkKind, Parameter, Reason, Segregation
 from schemas.outcomes import BreakerSwitched, LegPosted, OpenInterest, OwnerInterest
 from schemas.sources import Role
+from services.asking import Kind as QuestionKind
+from services.asking import Proposed, Question, answer
 
 TICKS = 800_000
 LOT = 8 * MICRO
@@ -287,6 +289,22 @@ def test_where_nothing_is_limited_nobody_can_stop_risk(event: Any) -> None:
     w = Managed()
     assert reasons(w.send(event, role=Role.FUND)) == ["BREAKER_OFF"]
     assert reasons(w.send(event, role=Role.EXCHANGE)) == ["UNAUTHORISED_SOURCE"]
+
+
+def test_a_preview_refuses_what_the_fold_would() -> None:
+    w = world(OWNER_SHARE=1_000)
+    w.trade(FIRST, FIRST + 1, PERP_BTC, 10, TICKS)
+
+    def previewed(lots: int) -> tuple[bool, str | None]:
+        orders = (Proposed(instrument=PERP_BTC, quantity=lots, price=TICKS),)
+        told = answer(w.state, Question(kind=QuestionKind.PREVIEW, account=FIRST, orders=orders))
+        return told["accepted"], told["reason"]
+
+    assert previewed(1) == (True, None)
+    w.send(e.OwnerLimited(**OWNER), role=Role.FUND)
+    assert (previewed(1), previewed(-1)) == ((False, "OWNER_LIMITED"), (True, None))
+    w.send(e.BreakerChanged(**TOLD), role=Role.FUND)
+    assert (previewed(1), previewed(-1)) == ((False, "BREAKER_TRIPPED"), (True, None))
 
 
 def test_an_account_opened_or_linked_later_is_held_to_its_owners_limit() -> None:
