@@ -215,6 +215,7 @@ _BREAKERS: Final = (
     setting({_P.OWNER_SHARE: 2_000}),
 )
 _PEG: Final = setting({_P.PEG_BOUND: 100, _P.DEPEG_HAIRCUT: 2_000}, Scope.USDC)
+_PROMPT: Final = setting({_P.AUCTION_START: 300, _P.AUCTION_STEP: 300, _P.AUCTION_FLOOR: 2_500})
 _QUICK: Final = setting({_P.AUCTION_START: 100, _P.AUCTION_STEP: 200, _P.AUCTION_FLOOR: 1_500})
 
 WAYS: Final[Mapping[str, Way]] = {
@@ -233,10 +234,11 @@ WAYS: Final[Mapping[str, Way]] = {
         Way("breakers", "open interest, owners and fast prices: no new risk past a limit", _BREAKERS),
         Way("peg", "USDC below 0.99 dollars counts with a haircut of 20 %", (_PEG,)),
         Way("quick", "auctions start at 1 % and fall by 2 % a mark to 15 %: a mark is a quarter of an hour", (_QUICK,)),
+        Way("prompt", "auctions start at 3 % and fall by 3 % a mark to 25 %", (_PROMPT,)),
         Way(
-            "quick-backstops",
-            "quick auctions, whole portfolios to backstops at 5 %, plans by program, fees",
-            (_QUICK, _PORTFOLIOS, _PLANS, _FEES),
+            "together",
+            "prompt auctions, sealed bids for whole portfolios, backstops, plans by program, fees, breakers, peg",
+            (_PROMPT, _PORTFOLIOS, _PLANS, _FEES, *_BREAKERS, _PEG),
             backstops,
         ),
         Way("baseline-1%", "whole accounts at the breach, at the mark less 1 % and impact", fee=100),
@@ -402,6 +404,7 @@ def clear(
         desk=AtOnce(buyer, way.fee, pressure) if way.fee is not None else None,
         watch=watch,
         resale=pressure.resale,
+        whole=pressure.whole,
     )
     ledger, ran = run(directory, inputs, accounts=accounts, seed=seed, steps=steps, tell=tell, variant=variant)
     ledger.close()

@@ -6,7 +6,7 @@ Marks stay the history's; what weighs on a price are this run's own forced sales
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -16,7 +16,7 @@ from ledger.state import State
 from liquidation.impact import Impact, Liquidity, average_moves, lasting
 from risk.valuation import asset_value, contract_value
 from schemas.kinds import LegKind, Rung
-from schemas.limits import ARRAY_EXPONENT, MAX_PRICE, MICRO
+from schemas.limits import ARRAY_EXPONENT, BASIS_POINTS, MAX_PRICE, MICRO
 from schemas.outcomes import LegPosted, MarkDone, RungChanged
 from schemas.wire import Run
 from services.markets import Path
@@ -88,6 +88,25 @@ class Pressure:
                 number = int(row["instrument"])
                 self._flows[-1][state.market.underlying[number]] += delta(state, number, int(row["quantity"]))
 
+    def whole(self, state: State, legs: Mapping[int, int]) -> int:
+        """How much less than their marks a failing account's legs bring together, lots by instrument; basis points of
+        their values. Only what their deltas net to moves prices."""
+        flow = np.zeros(len(self._volume))
+        value = 0
+        for instrument, lots in legs.items():
+            flow[state.market.underlying[instrument]] += delta(state, instrument, lots)
+            value += abs(worth(state, instrument, lots, int(state.market.mark[instrument])))
+        before = self._faded + self._flows[-1]
+        cost = float(np.maximum(0.0, self._against(state, before, before + flow) * np.sign(flow)) @ np.abs(flow))
+        return math.ceil(cost * MICRO * BASIS_POINTS / value) if value else 0
+
+    def _against(self, state: State, before: FloatArray, after: FloatArray) -> FloatArray:
+        """Relative price moves [underlyings], the mean on the way from one lasting flow to another."""
+        day = np.sqrt(self._variance[state.time] / DAYS)
+        # the law writes into the matrix it is given
+        liquidity = Liquidity(day, self._volume, self._correlation.copy())
+        return np.expm1(average_moves(self._impact, liquidity, before, after))
+
     def resale(self, state: State, instrument: int, leg: int, ahead: FloatArray | None = None) -> int:
         """The mean price, ticks, that the market pays while it takes a failing account's leg of so many lots (< 0: it
         sells); `ahead` [underlyings] are dollars bought that go before it. Never better than the mark for the account.
@@ -101,10 +120,7 @@ class Pressure:
         before = self._faded + self._flows[-1] + (ahead if ahead is not None else 0.0)
         after = before.copy()
         after[underlying] += dollars
-        day = np.sqrt(self._variance[state.time] / DAYS)
-        liquidity = Liquidity(day, self._volume, self._correlation.copy())
-        move = float(average_moves(self._impact, liquidity, before, after)[underlying])
-        against = math.expm1(move) if dollars > 0.0 else -math.expm1(move)
+        against = float(self._against(state, before, after)[underlying]) * (1.0 if dollars > 0.0 else -1.0)
         part = max(0.0, against) * abs(dollars) / value
         ticks = math.floor(mark * (1.0 - part)) if leg < 0 else math.ceil(mark * (1.0 + part))
         return max(1, min(ticks, MAX_PRICE))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Final
@@ -102,6 +102,8 @@ class Variant:
     watch: Watch | None = None
     resale: Resale | None = None
     """None: what is for sale is worth its mark"""
+    whole: Callable[[State, Mapping[int, int]], int] | None = None
+    """facts, a portfolio's lots by instrument -> how much less than their marks bidders believe them worth together, basis points"""
 
 
 @dataclass(slots=True)
@@ -210,16 +212,16 @@ class Conductor:
 
     def _sealed_bids(self, time: int) -> Sequence[Any]:
         """The bids for portfolios that this mark put on offer."""
-        offers = [
-            PortfolioOffer(
-                auction=number,
-                margin=sum(abs(lots) * self._margin(instrument) for instrument, lots in one.lots.items()),
-                reserve=one.reserve,
-            )
-            for number, one in self.ledger.state.facts.portfolios.items()
-            if one.mark == self._market
-        ]
-        return sealed_bids(offers, self._rooms(), self._seed, self._market, time) if offers else ()
+        state, whole = self.ledger.state, self.variant.whole
+        offers, less = [], {}
+        for number, one in state.facts.portfolios.items():
+            if one.mark != self._market:
+                continue
+            margin = sum(abs(lots) * self._margin(instrument) for instrument, lots in one.lots.items())
+            less[number] = whole(state, one.lots) if whole is not None else 0
+            offers.append(PortfolioOffer(auction=number, margin=margin, reserve=one.reserve - less[number]))
+        made = sealed_bids(offers, self._rooms(), self._seed, self._market, time) if offers else ()
+        return [replace(bid, discount=bid.discount + less[bid.auction]) for bid in made]
 
     def _rooms(self) -> dict[int, int]:
         """Every liquidator's equity less initial margin, micro-dollars by account."""

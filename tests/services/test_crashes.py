@@ -256,6 +256,15 @@ def test_a_crash_is_cleared_and_audited_and_its_figures_are_told_again(name: str
 
 
 @pytest.mark.data
+def test_the_stress_bites() -> None:
+    """In some crash the funds pay, in some deleveraging happens, and somewhere its counterparties give something up."""
+    found = [ran(name, "exchange")[0].losses for name in CRASHES]
+    assert any(one.fund_paid for one in found)
+    assert any(one.deleveraged and one.counterparties for one in found)
+    assert any(one.given_up for one in found)
+
+
+@pytest.mark.data
 def test_every_way_begins_with_the_same_customers_and_prices() -> None:
     mine, _, _ = ran("march_2020", "exchange")
     theirs, _, _ = ran("march_2020", "baseline-1%")
