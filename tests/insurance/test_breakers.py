@@ -203,6 +203,13 @@ def test_what_all_shards_say_when_asked_decides(parts: list[tuple[int, int]], to
     assert decided(guard, HELD, *(owned(30, *sides, asked=1) for sides in parts)) == told
 
 
+def test_answers_are_in_order_of_owners_whatever_the_shards_order() -> None:
+    guard = Guard()
+    assert decided(guard, HELD, holds(1_000), done()) == []
+    told = decided(guard, HELD, owned(31, 1_001, asked=1), owned(30, 1_002, asked=1))
+    assert told == [limited(30, 1, 1_002), limited(31, 1, 1_001)]
+
+
 def test_a_limited_owner_is_judged_by_the_mark_alone() -> None:
     by = rules(owner_share=1_000, standing={0: (0, 10_000)}, limited=frozenset({(0, 30), (0, 31), (0, 32)}))
     told = decided(Guard(), by, owned(30, 899), owned(31, 900), holds(1_000), done())
