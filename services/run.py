@@ -103,7 +103,7 @@ class Variant:
     resale: Resale | None = None
     """None: what is for sale is worth its mark"""
     whole: Callable[[State, Mapping[int, int]], int] | None = None
-    """facts, a portfolio's lots by instrument -> how much less than their marks bidders believe them worth together, basis points"""
+    """facts, a portfolio's lots by instrument -> basis points less than their marks that bidders believe them worth"""
 
 
 @dataclass(slots=True)
