@@ -7,7 +7,7 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 from pytest_bdd import given, parsers, scenarios, then, when
 
-from insurance.deleveraging import MAX_SCORE, Candidate, Closing, allocate, score
+from insurance.deleveraging import MAX_SCORE, Candidate, Closing, allocate, prorate, score
 from schemas.limits import MICRO
 
 scenarios("features/most_profitable_and_leveraged_are_deleveraged_first.feature")
@@ -63,3 +63,23 @@ def test_closings_reduce_by_no_more_than_is_held_or_called(quantity: int, rows: 
     assert sum(abs(closing.quantity) for closing in closings) == min(abs(quantity), available)
     rng.shuffle(candidates)
     assert allocate(quantity, candidates) == closings
+
+
+TORN = [
+    (-10, [(16, -6), (17, -4)], [(16, 6), (17, 4)], "in full"),
+    (-5, [(16, -6), (17, -4)], [(16, 3), (17, 2)], "in proportion"),
+    (-1, [(16, -5), (17, -5)], [(16, 1)], "equal remainders: the lower number"),
+    (-2, [(16, -1), (17, -1), (18, -7)], [(18, 2)], "the largest remainder takes the lot that is left"),
+    (-20, [(16, -6), (17, -4)], [(16, 6), (17, 4)], "no more than there is"),
+    (7, [(16, -6), (17, 3), (18, 0)], [(17, -3)], "only the other side"),
+    (-7, [], [], "nobody"),
+]
+
+
+@pytest.mark.parametrize(("quantity", "held", "closed", "why"), TORN, ids=[row[3] for row in TORN])
+def test_a_tear_up_is_shared_by_what_each_holds(
+    quantity: int, held: list[tuple[int, int]], closed: list[tuple[int, int]], why: str
+) -> None:
+    candidates = [Candidate(account, lots, 0) for account, lots in held]
+    assert prorate(quantity, candidates) == [Closing(*one) for one in closed]
+    assert prorate(quantity, reversed(candidates)) == [Closing(*one) for one in closed]

@@ -1,14 +1,18 @@
 """The treasurer: on totals, once, and never what is on the way already."""
 
+import json
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from insurance.episode import Ground
+from insurance.policy import InForce, shipped
 from insurance.treasurer import Treasurer
 from schemas.chart import House
 from schemas.events import FundPaid
-from schemas.outcomes import DeficitFound, HouseBalance, MarkDone
+from schemas.kinds import Reason, WaterfallLayer
+from schemas.outcomes import DeficitFound, HouseBalance, LaidOut, MarkDone
 
 
 def owes(account: int, amount: int, asset: int = 0, mark: int = 1) -> DeficitFound:
@@ -70,3 +74,72 @@ def test_restored_it_says_what_it_would_have_said(debts: list[tuple[int, int]], 
     other.restore(one.exported())
     rest = [*told, holds(fund), done(2)]
     assert answered(other, *rest) == answered(one, *rest)
+
+
+def test_what_is_posted_after_the_books_were_told_is_not_promised_again() -> None:
+    treasurer = Treasurer()
+    assert answered(treasurer, owes(20, 60), holds(100), done(1)) == [(20, 0, 60)]
+    treasurer.observe([owes(20, 60), owes(21, 90), holds(100), done(2)])  # told before the payment is in the journal
+    treasurer.posted()
+    assert paid(treasurer.decide()) == [(21, 0, 40)]
+    treasurer.posted()
+    assert answered(treasurer, owes(21, 50), holds(0), done(3)) == []
+
+
+POLICY = InForce(1, 1, bytes(32), shipped("exchange").ranks)
+
+
+def test_under_a_policy_a_layer_is_asked_first_and_pays_what_it_laid_out() -> None:
+    ground = Ground(policy=POLICY, member_of=lambda account: account)
+    treasurer = Treasurer(shards=2)
+    treasurer.observe([owes(20, 30), holds(40, account=House.OWN_CAPITAL), done(1)])
+    assert treasurer.decide(ground) == []
+    treasurer.observe([owes(21, 10), holds(9), done(1)])
+    (asked,) = treasurer.decide(ground)
+    assert (asked.layer, asked.amount) == (WaterfallLayer.OWN_CAPITAL, 10)
+    assert treasurer.proceed(ground) == []  # not in the journal yet
+    treasurer.posted()
+    treasurer.observe([laid_out(WaterfallLayer.OWN_CAPITAL, 7)])  # less than it was asked for
+    one, two, fund = treasurer.proceed(ground)
+    assert [(event.account, event.amount) for event in (one, two)] == [(20, 5), (21, 2)]
+    assert (fund.layer, fund.amount) == (WaterfallLayer.FUND, 9)
+    treasurer.posted()
+    treasurer.observe([laid_out(WaterfallLayer.FUND, 9)])
+    assert [(event.account, event.amount) for event in treasurer.proceed(ground)] == [(20, 7), (21, 2)]
+    treasurer.posted()
+    assert treasurer.proceed(ground) == []
+
+
+def test_a_mark_that_comes_in_between_is_passed_over() -> None:
+    ground = Ground(policy=POLICY, member_of=lambda account: account)
+    treasurer = Treasurer()
+    treasurer.observe([owes(20, 30), holds(100), done(1)])
+    assert len(treasurer.decide(ground)) == 1
+    treasurer.observe([owes(20, 30), holds(100), done(2)])
+    assert treasurer.decide(ground) == []
+    treasurer.posted()
+    treasurer.observe([laid_out(WaterfallLayer.FUND, 30)])
+    assert [event.amount for event in treasurer.proceed(ground)] == [30]
+    treasurer.posted()
+    treasurer.observe([owes(21, 5), holds(70), done(3)])
+    assert [event.amount for event in treasurer.decide(ground)] == [5]
+
+
+def laid_out(layer: WaterfallLayer, amount: int, mark: int = 1) -> LaidOut:
+    return LaidOut(
+        index=0, layer=layer, reason=Reason.NONE, asset=0, account=0, member=0, mark=mark, asked=amount, amount=amount
+    )
+
+
+def test_restored_in_the_middle_of_a_mark_it_goes_on_alike() -> None:
+    ground = Ground(policy=POLICY, member_of=lambda account: account)
+    one = Treasurer()
+    one.observe([owes(20, 30), owes(21, 31), holds(100, account=House.OWN_CAPITAL), holds(9), done(1)])
+    one.decide(ground)
+    one.posted()
+    one.observe([laid_out(WaterfallLayer.OWN_CAPITAL, 25)])
+    other = Treasurer()
+    other.restore(json.loads(json.dumps(one.exported())))
+    assert other.exported() == one.exported()
+    assert other.proceed(ground) == one.proceed(ground) != []
+    assert other.exported() == one.exported()
