@@ -32,6 +32,7 @@ from schemas.events import (
     PortfolioOffered,
 )
 from schemas.kinds import ClosingReason
+from schemas.limits import BASIS_POINTS
 from schemas.outcomes import (
     AuctionClosed,
     AuctionOpened,
@@ -341,7 +342,7 @@ class Desk:
         unplanned = [one for one in events if isinstance(one, _Unplanned)]
         cases = [_case(one, view) for one in unplanned]
         # costed as if sold a mark after the opening: the opening price seldom finds a buyer, the floor seldom is needed
-        rates = Rates(auction.discount(terms, 1), rules.impact)
+        rates = Rates(min(auction.discount(terms, 1) + rules.fee, BASIS_POINTS), rules.impact)
         healing = plans(cases, view.required(cases), rates.discount, rules, view.scans)
         made = (
             (case, plan if one.closing is None else closeout.whole(case, plan, rates, collateral=one.closing))

@@ -64,6 +64,8 @@ class Rules(NamedTuple):
     impact: int = 0
     """see Rates"""
     method: Method = Method.GREEDY
+    fee: int = 0
+    """what the account pays on what is sold, basis points"""
 
 
 def plan(

@@ -165,6 +165,7 @@ class Conductor:
         self.variant = variant or Variant()
         self._answers = Answers(ledger.clearing.settings.shards, desk=self.variant.desk)
         self._market = 0
+        self._withdrawals: list[WithdrawalAnswered] = []
 
     def send(self, role: Role, events: Iterable[Any]) -> list[Run]:
         """Send events of a role; returns and gathers their outcomes."""
@@ -184,8 +185,14 @@ class Conductor:
         gather(self.ran.gathered, outcomes, self.ledger.state)
         if self.variant.watch is not None:
             self.variant.watch(outcomes, self.ledger.state)
+        self._withdrawals += _messages(outcomes, (WithdrawalAnswered,))
         self._answers.hear(number, outcomes, self.ledger.state)
         return outcomes
+
+    def withdrawals(self) -> list[WithdrawalAnswered]:
+        """What was answered since the last call: at a mark by the shards, or after it where the services judge."""
+        told, self._withdrawals = self._withdrawals, []
+        return told
 
     def mark(self, time: int) -> list[Run]:
         """Price a market, mark with it, and let every service answer until nothing is unanswered."""
@@ -375,9 +382,8 @@ def _step(
     if inputs.own_figures:
         conductor.send(Role.COUNCIL, exchange.council(venue, opened, before, time))
     conductor.send(Role.ORACLE, markets.oracle_events(track, venue, inputs.funding, step))
-    answers = [
-        one for one in _messages(conductor.mark(time), (WithdrawalAnswered,)) if isinstance(one, WithdrawalAnswered)
-    ]
+    conductor.mark(time)
+    answers = conductor.withdrawals()
     if people is None:
         conductor.send(Role.CUSTODIAN, [one for one in inputs.deposits if before < one.time <= time])
         conductor.send(Role.EXCHANGE, [one for one in inputs.trades if before < one.time <= time])

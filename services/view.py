@@ -112,7 +112,7 @@ class StateView:
         read = self._state.parameter
         weights = (Parameter.PLAN_RISK_WEIGHT, Parameter.PLAN_LIQUIDITY_WEIGHT, Parameter.PLAN_CAPITAL_WEIGHT)
         method = Method(read(Parameter.PLAN_METHOD))
-        return Rules(Weights(*map(read, weights)), read(Parameter.PLAN_IMPACT), method)
+        return Rules(Weights(*map(read, weights)), read(Parameter.PLAN_IMPACT), method, read(Parameter.LIQUIDATION_FEE))
 
     def depth(self, instrument: int) -> int:
         """See MarketView."""
