@@ -30,7 +30,17 @@ _TYPES: Final[Mapping[str, str]] = MappingProxyType(
 """A wire type's column; an unsigned number of 64 bits goes past bigint."""
 _DENSE: Final = frozenset({"mark"})
 """64-bit numbers that the fold counts itself, one by one: a bigint holds them."""
-_RENAMED: Final[Mapping[str, str]] = MappingProxyType({"order": "order_number", "right": "option_right"})
+_RENAMED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "order": "order_number",
+        "right": "option_right",
+        "window": "porting_window",
+        "left": "left_over",
+        "limit": "limit_value",
+        "only": "only_underlying",
+        "cross": "cross_impact",
+    }
+)
 """Words that SQL reserves."""
 
 
@@ -115,6 +125,32 @@ _OUTCOME_NAMES: Final[Mapping[type[Any], str]] = MappingProxyType(
         o.AccountRegistered: "registrations",
         o.OracleAccepted: "oracle_prices",
         o.DeficitCovered: "deficits_covered",
+        o.WithdrawalWaiting: "withdrawals_waiting",
+        o.WithdrawalsHold: "withdrawals_held",
+        o.PortfolioOpened: "portfolios_opened",
+        o.PortfolioBidReserved: "portfolio_bids",
+        o.PortfolioBidDropped: "portfolio_bids_dropped",
+        o.PortfolioClosed: "portfolios_closed",
+        o.BackstopCapacity: "backstop_capacity",
+        o.LiquidationGap: "liquidation_gaps",
+        o.PolicyApplied: "policies",
+        o.LaidOut: "layers_laid_out",
+        o.LossBorne: "losses_borne",
+        o.AssessmentCapacity: "assessment_capacity",
+        o.GainReported: "gains_reported",
+        o.MemberPart: "default_fund_parts",
+        o.BackerDeposited: "backer_deposits",
+        o.BackerStands: "backers",
+        o.PortingChecked: "porting_checks",
+        o.ClientPorted: "clients_ported",
+        o.MemberStanding: "member_standings",
+        o.CloseOutDue: "close_outs_due",
+        o.ResourcesMoved: "resources_moved",
+        o.OpenInterest: "open_interest",
+        o.OwnerInterest: "owner_interest",
+        o.BreakerSwitched: "breakers",
+        o.StressRecorded: "stress_runs",
+        o.StressResultRecorded: "stress_results",
     }
 )
 _FACT_NAMES: Final[Mapping[type[Any], str]] = MappingProxyType(
@@ -134,6 +170,9 @@ _FACT_NAMES: Final[Mapping[type[Any], str]] = MappingProxyType(
         e.InstrumentMark: "instrument_marks",
         e.AssetMark: "asset_marks",
         e.UnderlyingMark: "underlying_marks",
+        e.MemberDefaulted: "members_defaulted",
+        e.PolicyLayer: "policy_layers",
+        e.PolicyPublished: "policies_published",
     }
 )
 
