@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given as hypothesis_given
+from hypothesis import settings
 from hypothesis import strategies as st
 from pytest_bdd import given, parsers, scenarios, then, when
 
@@ -487,6 +488,7 @@ def transcript(seed: int, shards: int, order: random.Random | None) -> list[list
     return said
 
 
+@settings(deadline=None)
 @hypothesis_given(st.integers(0, 10_000), st.sampled_from([1, 4, 16]), st.randoms())
 def test_neither_the_order_of_outcomes_nor_the_shards_show(seed: int, shards: int, order: random.Random) -> None:
     assert transcript(seed, shards, order) == transcript(seed, 1, None)
@@ -503,6 +505,7 @@ def test_the_house_where_much_goes_wrong_hears_every_kind_of_event() -> None:
     }
 
 
+@settings(deadline=None)
 @hypothesis_given(st.integers(0, 10_000))
 def test_awards_never_exceed_what_was_opened(seed: int) -> None:
     left: dict[int, int] = {}
@@ -517,6 +520,7 @@ def test_awards_never_exceed_what_was_opened(seed: int) -> None:
                 left[event.auction] += event.quantity
 
 
+@settings(deadline=None)
 @hypothesis_given(st.integers(0, 10_000), st.integers(0, 8))
 def test_a_desk_restored_between_two_rounds_says_what_it_would_have_said(seed: int, stop: int) -> None:
     desk, view, said = Desk(), View(), []
