@@ -93,18 +93,22 @@ class Defaulting(Managed):
         self.check()
         return self.said[begun:]
 
-    def bid_all(self) -> None:
-        """The buyer bids for what every auction has."""
+    def bid_all(self, account: int | None = None) -> None:
+        """The buyer bids for what every auction has, or those of one account."""
         view = StateView(self.state)
-        for state in self.clearing.states:
-            for number, one in sorted(state.auctions.items()):
-                mark, terms = view.mark(one.instrument), Terms(one.start, one.step, one.floor)
-                ticks = auction.price(one.remaining, mark, auction.discount(terms, state.mark - one.mark))
-                self.bids += 1
-                self.send(
-                    e.Bid(bidder=BUYER, instrument=one.instrument, auction=number, bid=self.bids, time=self.time,
-                          quantity=-one.remaining, price=ticks)
-                )  # fmt: skip
+        running = {
+            number: (one, state.mark) for state in self.clearing.states for number, one in state.auctions.items()
+        }
+        for number, (one, now) in sorted(running.items()):
+            if account not in (None, one.account):
+                continue
+            mark, terms = view.mark(one.instrument), Terms(one.start, one.step, one.floor)
+            ticks = auction.price(one.remaining, mark, auction.discount(terms, now - one.mark))
+            self.bids += 1
+            self.send(
+                e.Bid(bidder=BUYER, instrument=one.instrument, auction=number, bid=self.bids, time=self.time,
+                      quantity=-one.remaining, price=ticks)
+            )  # fmt: skip
 
     def settle(self, marks: int = 40, *, btc: float | None = None) -> None:
         """Marks until every default is settled."""
