@@ -12,7 +12,7 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 from managed import Managed
 from pytest_bdd import given, parsers, scenarios, then, when
-from world import BTC, BTC_U, CALL_BTC, HOUR, INV_BTC, MICRO, PERP_BTC, SPOT_BTC, USD, World, reasons
+from world import BTC, BTC_U, CALL_BTC, HOUR, INV_BTC, MICRO, PERP_BTC, PERP_ETH, SPOT_BTC, USD, World, reasons
 
 from ledger.margining import margins_of
 from liquidation.fees import affordable, fee
@@ -264,3 +264,54 @@ def test_only_a_gap_past_the_margin_costs_the_fund_and_never_more_than_it_pays(
     after = wealth(w, (ALICE, TAKER))[USD]
     assert after - before == spent
     assert round(max(spent, 0) / MICRO) == gained
+
+
+@pytest.mark.parametrize(("rate", "planned"), [(0, -25), (100, -50)])
+def test_a_plan_counts_the_fee_among_its_costs(rate: int, planned: int) -> None:
+    """106 dollars for 100 lots at 7,700: 75 lots need 103.95, which 25 lots sold a per cent below the mark leave, and a
+    fee of one per cent more does not."""
+    w = Managed()
+    set_fee(w, rate)
+    w.answer()
+    w.open(ALICE, BOB)
+    for account, dollars in ((ALICE, 136), (BOB, 50_000)):
+        w.deposit(account, dollars * MICRO)
+    w.trade(ALICE, BOB, PERP_BTC, 100, 800_000)
+    w.mark(btc=7_700.0)
+    w.answer()
+    assert [one.remaining for one in w.state.auctions.values()] == [planned]
+
+
+def test_a_whole_portfolio_pays_its_own_fee_once_and_no_more_than_is_left() -> None:
+    """Two legs in one call: 0.5 % of each, the second cut to what the first left."""
+    w = World()
+    at = w.time + HOUR
+    w.send(
+        e.ParameterChanged(parameter=Parameter.LIQUIDATION_FEE, scope=0, time=w.time, effective=at, value=1_000),
+        e.ParameterChanged(parameter=Parameter.WHOLE_LIQUIDATION_FEE, scope=0, time=w.time, effective=at, value=50),
+    )
+    w.mark(after=HOUR)
+    w.open(ALICE, BOB)
+    w.open(TAKER, liquidator=1)
+    for account, dollars in ((ALICE, 300), (BOB, 50_000), (TAKER, 50_000)):
+        w.deposit(account, dollars * MICRO)
+    w.trade(ALICE, BOB, PERP_BTC, 100, 800_000)
+    w.trade(ALICE, BOB, PERP_ETH, 400, 20_000)
+    w.mark(btc=6_700.0, eth=169.0)
+    assert margins_of(w.state, ALICE).equity == 46 * MICRO
+    discount = 300
+    w.send(
+        e.PortfolioLot(auction=1, instrument=PERP_BTC, quantity=-100),
+        e.PortfolioLot(auction=1, instrument=PERP_ETH, quantity=-400),
+        e.PortfolioOffered(account=ALICE, auction=1, mark=w.marks, closes=w.marks + 1, lots=2, reserve=1_000),
+    )
+    w.send(e.PortfolioBid(bidder=TAKER, auction=1, bid=1, time=w.time, discount=discount))
+    w.mark()
+    said = w.send(e.PortfolioAwarded(account=ALICE, auction=1, bidder=TAKER, bid=1, discount=discount))
+    fees = [one.fee for one in said if isinstance(one, LegPosted) and one.account == ALICE]
+    # 670 and 676 dollars at 3 % less: of 46 dollars 5.62 are left, 3.2495 for the first leg and the rest of it
+    got = [100 * 649_900 * 10, 400 * 16_393 * 100]
+    left = 46 * MICRO - (670 + 676) * MICRO + sum(got)
+    assert fees == [got[0] * 50 // 10_000, min(got[1] * 50 // 10_000, left - got[0] * 50 // 10_000)]
+    assert w.balance(House.FUND) == sum(fees)
+    assert margins_of(w.state, ALICE).equity == left - sum(fees) == 0
