@@ -8,14 +8,18 @@ from collections import defaultdict
 import pytest
 from pytest_bdd import given, parsers, scenarios, then, when
 from waterfalls import Falling
-from world import BTC, INV_BTC, PERP_BTC, USD
+from world import BTC, HOUR, INV_BTC, PERP_BTC, USD, reasons
 
 from insurance.policy import shipped
 from schemas.chart import House
 from schemas.kinds import LegKind, PostingKind, Segregation, WaterfallLayer
 from schemas.outcomes import DeficitCovered, LaidOut, LegPosted, LossBorne, Posted
 
-scenarios("features/waterfall_exchange.feature", "features/waterfall_ccp.feature")
+scenarios(
+    "features/waterfall_exchange.feature",
+    "features/waterfall_ccp.feature",
+    "features/waterfall_changes.feature",
+)
 
 PEOPLE = {"Ann": 16, "Bob": 17, "Carol": 20, "Gwen": 21, "Hugo": 22, "Fred": 23, "Hank": 24}
 HOUSES = {2: 18, 3: 19}
@@ -42,6 +46,12 @@ def world(request: pytest.FixtureRequest) -> Falling:
 def move() -> dict[str, float]:
     """The bitcoin price of the next mark."""
     return {}
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """Why the last publication was refused."""
+    return []
 
 
 @given(parsers.parse("own capital of {capital:d} and a fund of {fund:d}"))
@@ -263,6 +273,21 @@ def by_rank(world: Falling) -> None:
     kinds = {one.kind for one in world.said if isinstance(one, LegPosted)}
     assert LegKind.DELEVERAGING in kinds
     assert LegKind.TEAR_UP not in kinds
+
+
+@when(parsers.re('the policy "(?P<name>.*)" is published to take effect (?P<late>at once|in an hour)'))
+def published(world: Falling, said: list[str], name: str, late: str) -> None:
+    said[:] = reasons(world.publish(shipped(name), world.time + (0 if late == "at once" else HOUR)))
+
+
+@then(parsers.parse("it is refused: {reason}"))
+def refused(said: list[str], reason: str) -> None:
+    assert said == [reason]
+
+
+@when("a mark comes an hour later")
+def an_hour(world: Falling) -> None:
+    world.step(after=HOUR)
 
 
 def bears(world: Falling, layer: WaterfallLayer) -> tuple[int, int]:
