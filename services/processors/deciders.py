@@ -17,9 +17,9 @@ from liquidation.desk import Desk
 from liquidation.outflow import Gate
 from schemas.events import EVENTS, Mark, MarkAnswered
 from schemas.kinds import Parameter
-from schemas.outcomes import DeficitFound
+from schemas.outcomes import DeficitFound, MarkDone
 from schemas.sources import Role, source
-from schemas.wire import Run, message_of, runs_of
+from schemas.wire import EntryHeader, Run, decode, encode_entry, message_of, messages_of, runs_of
 from services.lockstep import bounded
 from services.pricer import market
 from services.processors import porting
@@ -142,8 +142,8 @@ def _bytes(run: Run) -> bytes:
 
 
 class Paying:
-    """The fund: pays what accounts owe at a mark once the desk has answered it, and trips the breakers of what it could
-    not carry as soon as the mark is made."""
+    """The fund: once the desk has answered a mark it pays what accounts owe and trips the breakers of what it cannot
+    carry. Until then it says nothing to a mark: the two would race to the journal."""
 
     def __init__(self, shards: int) -> None:
         self.source = source(Role.FUND)
@@ -152,6 +152,8 @@ class Paying:
         self._answered = 0
         self._sent: deque[bool] = deque()
         """of what is not in the journal yet, oldest first: whether another than the treasurer said it"""
+        self._first: list[Any] = []
+        """what is to be said of members in default when the mark is answered"""
 
     def hear(self, source: int, said: Iterable[Run], state: State, *, under_way: bool) -> Sequence[Decision]:
         """See Decider."""
@@ -159,12 +161,18 @@ class Paying:
         if source == self.source and not (self._sent and self._sent.popleft()):
             self._treasurer.posted()
         messages = heard(said, treasurer.LISTENS)
+        marked = any(run.message.cls is MarkDone for run in said)
+        if marked:  # what a mark left unsaid, one that came too early says anew
+            self._first = []
         deficits, first = porting.answered(heard(said, porting.LISTENS), state, under_way=under_way)
         if deficits is not None:
             messages = [*(one for one in messages if not isinstance(one, DeficitFound)), *deficits]
         self._treasurer.observe(messages)
-        decisions = [*self._guarded(said, state)]
-        decisions += self._saying(first, treasurer=False) if first else ()
+        decisions = [*self._guarded(said, state, marked=marked)]
+        self._first += first
+        if self._first and state.mark == state.answered:
+            decisions += self._saying(self._first, treasurer=False)
+            self._first = []
         on_the_way = False in self._sent
         if state.answered != self._answered:
             self._answered = state.answered
@@ -177,13 +185,15 @@ class Paying:
             decisions += self._saying(payments, treasurer=True)
         return decisions
 
-    def _guarded(self, said: Sequence[Run], state: State) -> Sequence[Decision]:
+    def _guarded(self, said: Sequence[Run], state: State, *, marked: bool) -> Sequence[Decision]:
         """What the breakers answer. While a word of theirs is on its way a mark is passed over: the next tells all
         anew."""
+        if marked and self._guard.waits:
+            self._guard.skip()
         self._guard.observe(heard(said, breakers.LISTENS))
         if any(self._sent):
             self._guard.skip()
-        if not self._guard.waits:
+        if not self._guard.waits or state.mark != state.answered:
             return ()
         events = self._guard.decide(rules(state))
         return self._saying(events, treasurer=False) if events else ()
@@ -204,6 +214,7 @@ class Paying:
             "treasurer": self._treasurer.exported(),
             "guard": self._guard.exported(),
             "sent": list(self._sent),
+            "first": encode_entry(self.source, 0, runs_of(EVENTS, self._first)).hex() if self._first else "",
         }
 
     def restore(self, told: dict[str, Any]) -> None:
@@ -213,6 +224,8 @@ class Paying:
         if "guard" in told:
             self._guard.restore(told["guard"])
         self._sent = deque(told.get("sent", [False] * len(told["treasurer"]["unposted"])))
+        if told.get("first"):
+            self._first = messages_of(decode(bytes.fromhex(told["first"]), EntryHeader, EVENTS).runs)
 
 
 class Liquidating:
