@@ -16,13 +16,16 @@ from typing import Any, Final
 from topology import Topology, parts
 from world import BTC, BTC_U, EXPIRY, HOUR, MICRO, SPAN, START, USD, listing, profile_events, shipped_profile
 
+from insurance.policy import published, shipped
 from liquidation import auction
 from liquidation.auction import Terms
 from schemas import events as e
+from schemas.defaults import OF_AN_UNDERLYING, OF_ANY_ASSET
 from schemas.events import EVENTS
-from schemas.kinds import Segregation
+from schemas.kinds import Parameter, Segregation
+from schemas.outcomes import OUTCOMES, PortfolioOpened
 from schemas.sources import Role, source
-from schemas.wire import encode_entry, runs_of
+from schemas.wire import OutcomeHeader, decode, encode_entry, runs_of
 from services import lockstep
 from services.lockstep import Settings
 from services.processors.clearing import Shard
@@ -39,6 +42,26 @@ _LISTED: Final = {SPOT, PERP, PERP_ETH, CALL}
 CUSTOMERS: Final = (16, 17, 18, 19, 20, 21)
 BIDDER: Final = 22
 OTHER_VENUE: Final = source(Role.EXCHANGE, 1)
+BACKSTOP: Final = 23
+STRICT: Final = (1, 3)
+"""remainders of a course's number by five: those courses have default management with all its rules switched on"""
+ON: Final[dict[Parameter, tuple[int, ...]]] = {
+    Parameter.LADDER_HYSTERESIS: (0, 500),
+    Parameter.LIQUIDATION_FEE: (0, 50),
+    Parameter.WITHDRAWAL_HOLD: (0, 1),
+    Parameter.WITHDRAWAL_RATE: (0, 500),
+    Parameter.PACING: (0, 1_000 * MICRO),
+    Parameter.BREAKER_STRESS: (0, 2_000),
+    Parameter.OWNER_SHARE: (0, 3_000),
+    Parameter.PRICE_BREAKER: (0, 1_000),
+    Parameter.PLAN_METHOD: (0, 1),
+    Parameter.AUCTION_FRACTION: (10_000, 4_000),
+    Parameter.PORTFOLIO_AUCTION_MARKS: (0, 1, 1),
+    Parameter.GAP_TOLD: (0, 1),
+    Parameter.BACKERS: (0, 1),
+    Parameter.BACKER_NOTICE: (0,),
+}
+"""values of each parameter that such a course draws from"""
 WHOLE, PIECES = 1 << 19, 320
 """bytes that an entry is filled to; small, and a market is told in many entries"""
 
@@ -83,7 +106,7 @@ def course(number: int, shards: int) -> Course:
     settings = Settings(shards=shards, accounts=ACCOUNTS, snapshot_every=SNAPSHOT_EVERY[number % 3])
     size = PIECES if number % 4 == 3 else WHOLE
     with entries_of(size):
-        run = _Run(settings, Random(number))
+        run = _Run(settings, Random(number), strict=number % 5 in STRICT)
         run.found()
         begun = {place: list(values) for place, values in run.system.topics.items()}
         kept = {name: snapshots[-3:] for name, snapshots in run.kept.items()}
@@ -104,9 +127,10 @@ def course(number: int, shards: int) -> Course:
 class _Run:
     """A course while it is made."""
 
-    def __init__(self, settings: Settings, draw: Random) -> None:
+    def __init__(self, settings: Settings, draw: Random, *, strict: bool) -> None:
         self.settings = settings
         self.draw = draw
+        self.strict = strict
         self.system = Topology(parts(settings))
         self.sequences: defaultdict[int, int] = defaultdict(int)
         self.outer: list[Outer] = []
@@ -134,15 +158,21 @@ class _Run:
         listed = [one for one in listing() if not isinstance(one, e.InstrumentListed) or one.instrument in _LISTED]
         self.send(council, listed)
         self.send(council, profile_events(SPAN, shipped_profile("span")))
+        if self.strict:
+            self.send(council, self.rules())
         self.send(council, [e.FundContributed(own=0, asset=USD, backer=1, time=START, amount=400 * MICRO)])
         opened = [
             e.AccountOpened(
-                account=a, segregation=Segregation.INDIVIDUAL, liquidator=int(a == BIDDER), profile=SPAN, member=1,
-                owner=a, time=START, name=f"A-{a}",
+                account=a, segregation=self.segregation(a), liquidator=int(a >= BIDDER), profile=SPAN,
+                member=1 + (a - 16) // 3 * self.strict, owner=a, time=START, name=f"A-{a}",
             )
-            for a in (*CUSTOMERS, BIDDER)
+            for a in (*CUSTOMERS, BIDDER, *([BACKSTOP] if self.strict else []))
         ]  # fmt: skip
         self.send(registrar, opened)
+        if self.strict:
+            self.send(registrar, [e.BackstopCommitted(account=BACKSTOP, time=START, capacity=3_000 * MICRO)])
+            self.send(source(Role.CUSTODIAN), [self.deposit(BACKSTOP, 9_000 * MICRO)])
+            self.send(council, [self.contribution(member) for member in (1, 2, 3)])
         money = {16: 2_000, 17: 30_000, 18: 1_500, 19: 30_000, 20: 900, 21: 8_000, BIDDER: 20_000}
         self.send(source(Role.CUSTODIAN), [self.deposit(a, usd * MICRO) for a, usd in money.items()])
         self.send(source(Role.CUSTODIAN), [self.deposit(18, 10_000_000, BTC)])
@@ -154,15 +184,18 @@ class _Run:
                 self.trade(18, 19, PERP, 1_200, 800_000),
                 self.trade(20, 21, PERP_ETH, 300, 20_000),
                 self.trade(17, 20, CALL, 30, 40_000),
+                *([self.trade(16, 19, PERP_ETH, 150, 20_000), self.trade(18, 21, PERP_ETH, 120, 20_000)] * self.strict),
             ],
         )
 
     def unfold(self) -> None:
         """The course itself: trades, orders, deposits, and oracle rounds through a crash; bids on what is auctioned."""
         btc, eth = 8_000.0, 200.0
-        for _ in range(self.draw.choice((2, 3, 4))):
+        for _ in range(self.draw.choice((2, 3, 4)) + 2 * self.strict):
             for _ in range(self.draw.randint(1, 4)):
                 self.something(int(btc * 100), int(eth * 100))
+            if self.strict:
+                self.something_strict()
             fall = self.draw.choice((0.98, 0.9, 0.85, 0.7, 1.05))
             btc, eth = btc * fall, max(90.0, eth * self.draw.choice((fall, 0.6, 1.0)))
             self.oracle(btc, eth)
@@ -194,6 +227,55 @@ class _Run:
                 self.send(source(Role.EXCHANGE), [asked])
             case _:  # a clock that jumped back: the round is late, and refused
                 self.send(source(Role.ORACLE), [self.price(BTC_U, btc / 100, self.time - HOUR)])
+
+    def something_strict(self) -> None:
+        """What only default management knows: a member's default, who takes its clients over, money for the fund."""
+        draw, council = self.draw, source(Role.COUNCIL)
+        match draw.randrange(5):
+            case 0:
+                self.send(council, [e.MemberDefaulted(member=draw.randint(1, 2), time=self.time, window=HOUR // 3)])
+            case 1:
+                taken = [e.PortingAccepted(account=a, taker=draw.randint(1, 3), time=self.time) for a in CUSTOMERS]
+                self.send(source(Role.REGISTRAR), taken)
+            case 2:
+                self.send(council, [self.contribution(draw.randint(1, 4))])
+            case 3:
+                given = e.FundContributed(
+                    own=0, asset=USD, backer=draw.randint(1, 2), time=self.time, amount=draw.randint(1, 90) * MICRO
+                )
+                self.send(council, [given])
+            case _:
+                asked = e.BackerWithdrawalRequested(
+                    asset=USD, backer=1, request=self.number(), time=self.time, units=draw.randint(1, 90) * MICRO
+                )
+                self.send(council, [asked])
+
+    def rules(self) -> list[Any]:
+        """Parameters drawn from ON, and a waterfall policy or none, in force from the first mark."""
+        scopes = {
+            which: (0, 1) if which in OF_AN_UNDERLYING else (USD,) for which in (*OF_AN_UNDERLYING, *OF_ANY_ASSET)
+        }
+        drawn = {which: self.draw.choice(values) for which, values in ON.items()}
+        policy = self.draw.choice(("", "exchange", "ccp"))
+        capital = e.CapitalContributed(asset=USD, time=START, amount=60 * MICRO)
+        return [
+            *(
+                e.ParameterChanged(parameter=which, scope=scope, time=START, effective=START, value=value)
+                for which, value in drawn.items()
+                for scope in scopes.get(which, (0,))
+            ),
+            *(published(shipped(policy), 1, START, START) if policy else ()),
+            capital,
+        ]
+
+    def segregation(self, account: int) -> Segregation:
+        """Where the rules are strict every member has a house account; else all are alike."""
+        if not self.strict:
+            return Segregation.INDIVIDUAL
+        return (Segregation.HOUSE, Segregation.INDIVIDUAL, Segregation.OMNIBUS)[(account - 16) % 3]
+
+    def contribution(self, member: int) -> e.DefaultFundContributed:
+        return e.DefaultFundContributed(asset=USD, member=member, time=self.time, amount=40 * MICRO)
 
     def oracle(self, btc: float, eth: float) -> None:
         self.time += HOUR // 4
@@ -239,6 +321,20 @@ class _Run:
                         quantity=lots if one.remaining < 0 else -lots, price=ticks,
                     )
                 )  # fmt: skip
+        offered = [
+            int(number)
+            for shard in range(self.settings.shards)
+            for data in self.system.topics[Topic.OUTCOMES, shard]
+            for run in decode(data, OutcomeHeader, OUTCOMES).runs
+            if self.strict and run.message.cls is PortfolioOpened
+            for number in run.rows["auction"].tolist()
+        ]
+        for number in sorted({*offered})[-2:]:
+            bids.append(
+                e.PortfolioBid(
+                    bidder=BIDDER, auction=number, bid=self.number(), time=self.time, discount=self.draw.randint(0, 600)
+                )
+            )  # fmt: skip
         if bids:
             self.send(source(Role.LIQUIDATOR), bids)
 
