@@ -6,6 +6,7 @@ Mounting needs root; where that is missing `may_mount` says so.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,10 @@ from pathlib import Path
 
 
 def _run(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    # what makes and mounts file systems lies where an ordinary PATH does not always look
+    found = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"}
+    command = (shutil.which(command[0], path=found["PATH"]) or command[0], *command[1:])
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=found).stdout.strip()
 
 
 def may_mount() -> bool:

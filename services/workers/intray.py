@@ -24,6 +24,11 @@ class Intray:
         self._open = True
         self._changed = asyncio.Condition()
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits here."""
+        return not self._records
+
     async def put(self, record: Record) -> None:
         """Add a record; waits while the tray is full. A closed tray takes none and lets nobody wait."""
         async with self._changed:

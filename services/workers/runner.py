@@ -46,6 +46,10 @@ _SEEK_AGAIN: Final = 0.25
 """seconds between two seeks back to one record: what was fetched before the first one still comes meanwhile"""
 _MOST_GAPS: Final = 40
 """seeks back to one record that was passed over, before it counts as lost"""
+_LOOK: Final = 0.1
+"""seconds between two looks at how the worker does"""
+_STILL: Final = 1.0
+"""seconds without the next record, though the broker has it and nothing waits to be folded, before it is read again"""
 _STOPPING: Final = 0.7
 """seconds for each half of a stop: what is on the way, the group"""
 
@@ -94,6 +98,8 @@ class Worker:
         """the last thing that went wrong and was got over, or that ended the worker"""
         self._gaps: dict[tuple[Place, int], tuple[int, float]] = {}
         """for each record that was passed over: seeks back to it, and when the last one was, in the loop's seconds"""
+        self._still: dict[int, tuple[int, float]] = {}
+        """for each shard that lacks a record which is there: its offset, and since when, in the loop's seconds"""
         self._assigning = asyncio.Lock()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._app = self._made_app()
@@ -152,8 +158,24 @@ class Worker:
     async def _watched(self) -> None:
         """Faust stops its services one by one when one of them fails; that ends the worker."""
         while not self._app.should_stop:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(_LOOK)
+            for shard, held in self._held.copy().items():
+                await self._looked_at(shard, held)
         self._fail(AppFailed(f"{self._app.crash_reason!r}"))
+
+    async def _looked_at(self, shard: int, held: Held) -> None:
+        """A record that Faust dropped shows in the one after it; the last one, only in that it is missing."""
+        place = (self.part.shared, shard)
+        lacks, now = held.next[place], asyncio.get_running_loop().time()
+        end = self._app.consumer.highwater(TP(topic_name(self._where.prefix, self.part.shared), shard)) or 0
+        if lacks >= end or not held.tray.empty or place in held.fold.full:
+            self._still.pop(shard, None)
+            return
+        offset, since = self._still.get(shard, (lacks, now))
+        if offset == lacks and now >= since + _STILL:
+            await self._passed_over(place, lacks, end - 1)
+            since = now
+        self._still[shard] = (lacks, since if offset == lacks else now)
 
     def _fail(self, error: BaseException) -> None:
         self.last_error = f"{type(error).__name__}: {error}"
