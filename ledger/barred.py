@@ -21,13 +21,12 @@ def barred(state: State) -> set[int]:
 
 
 def lives(state: State) -> U8Array:
-    """Every instrument's life as a trade meets it: an open one of a barred underlying is reduce-only. A SPOT holds
-    nothing open and stays as it is. The council's statuses are not touched."""
+    """Every instrument's life as a trade meets it: an open one of a barred underlying is reduce-only. The council's
+    statuses are not touched."""
     shut = barred(state)
     if not shut:
         return state.life
-    market = state.market
-    held = np.isin(market.underlying, sorted(shut)) & (state.life == Life.OPEN) & (market.kind != Kind.SPOT)
+    held = np.isin(state.market.underlying, sorted(shut)) & (state.life == Life.OPEN)
     return np.where(held, np.uint8(Life.REDUCE_ONLY), state.life)
 
 
