@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def _run(*command: str) -> str:
+def _run(*command: str, check: bool = True) -> str:
     # what makes and mounts file systems lies where an ordinary PATH does not always look
-    found = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"}
-    command = (shutil.which(command[0], path=found["PATH"]) or command[0], *command[1:])
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=found).stdout.strip()
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    found = shutil.which(command[0], path=path) or command[0]
+    done = subprocess.run((found, *command[1:]), check=check, capture_output=True, text=True, env={"PATH": path})
+    return done.stdout.strip()
 
 
 def may_mount() -> bool:
@@ -83,7 +84,7 @@ class Promising:
 
     def unmount(self) -> None:
         for command in (("umount", "--lazy", str(self.path)), ("losetup", "--detach", self._device)):
-            subprocess.run(command, check=False, capture_output=True)
+            _run(*command, check=False)
 
 
 @contextmanager
