@@ -47,6 +47,13 @@ Feature: A plan never breaks a hedge into naked legs
       | better | 380    | 60     | PERP 40, ETH -40        | PERP -1, ETH 1         | 2    | one leg alone would raise the whole       |
       | better | 380    | 60     | PERP 40, ETH -40, ALT 4 | PERP -2, ETH 2, ALT -4 | 8    | the naked leg first                       |
 
+    Examples: a cheaper sale that would break a hedge is passed over
+      | method | equity | credit | held                     | sales   | cost | why                                            |
+      | greedy | 430    | 60     | PERP 40, PUT 40, ETH -40 | PUT -10 | 0.5  | more risk in BTC, and more credit for it       |
+      | better | 430    | 60     | PERP 40, PUT 40, ETH -40 | ETH 2   | 2    | the puts stay                                  |
+      | greedy | 390    | 60     | COIN 40, ETH -40         | COIN -10 | 10  | its haircut is worth more than the credit lost |
+      | better | 390    | 60     | COIN 40, ETH -40         | ETH 2   | 2    | the whole would need 405 after one of COIN     |
+
     Examples: nothing less than everything
       | method | equity | credit | held                    | sales                    | cost | why                                     |
       | better | 0      | 0      | PERP 20, CALL -40       | PERP -20, CALL 40, whole | 22   | what is left always needs more          |
