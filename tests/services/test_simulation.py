@@ -20,7 +20,19 @@ from simulation.simulator import simulate
 from ledger import notices
 from ledger.sequence import ShardEntry, ShardIntake
 from schemas.kinds import Rung
-from schemas.outcomes import OUTCOMES, AuctionOpened, DeficitCovered, DeleveragingCandidate, RungChanged
+from schemas.outcomes import (
+    OUTCOMES,
+    AuctionOpened,
+    BackerStands,
+    BreakerSwitched,
+    CloseOutDue,
+    DeficitCovered,
+    DeleveragingCandidate,
+    LossBorne,
+    PortfolioBidReserved,
+    RungChanged,
+    WithdrawalsHold,
+)
 from schemas.wire import OutcomeHeader, decode
 from services.processors import clearing, follower, intake, sealing
 from services.processors.follower import Follower
@@ -87,6 +99,7 @@ def test_the_courses_hold_what_clearing_is_for() -> None:
                 if run.message.cls is RungChanged:
                     worst = max(worst, int(run.rows["after"].max()))
     assert {AuctionOpened, DeficitCovered, DeleveragingCandidate} <= found
+    assert {PortfolioBidReserved, LossBorne, CloseOutDue, BreakerSwitched, WithdrawalsHold, BackerStands} <= found
     assert worst > Rung.HEALTHY
 
 
