@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insurance.episode import Ground
-from insurance.policy import InForce, shipped
+from insurance.policy import InForce, Rank, shipped
 from insurance.treasurer import Treasurer
 from schemas.chart import House
 from schemas.events import FundPaid
 from schemas.kinds import Reason, WaterfallLayer
-from schemas.outcomes import DeficitFound, HouseBalance, LaidOut, MarkDone
+from schemas.outcomes import AssessmentCapacity, DeficitFound, HouseBalance, LaidOut, MarkDone
 
 
 def owes(account: int, amount: int, asset: int = 0, mark: int = 1) -> DeficitFound:
@@ -143,3 +143,20 @@ def test_restored_in_the_middle_of_a_mark_it_goes_on_alike() -> None:
     assert other.exported() == one.exported()
     assert other.proceed(ground) == one.proceed(ground) != []
     assert other.exported() == one.exported()
+
+
+def test_a_member_with_an_account_in_deficit_is_not_called_for_more() -> None:
+    ranks = (Rank(WaterfallLayer.OWN_COLLATERAL), Rank(WaterfallLayer.ASSESSMENT), Rank(WaterfallLayer.TEAR_UP))
+    members = {20: 1, 21: 1, 22: 2, 23: 3}
+    ground = Ground(
+        policy=InForce(1, 1, bytes(32), ranks),
+        parts={(member, 0): 100 for member in (1, 2, 3)},
+        member_of=members.__getitem__,
+    )
+    treasurer = Treasurer()
+    able = [
+        AssessmentCapacity(index=0, asset=0, account=account, member=members[account], mark=1, amount=1_000)
+        for account in (21, 22, 23)
+    ]
+    treasurer.observe([owes(20, 61), *able, done(1)])
+    assert [(one.account, one.amount) for one in treasurer.decide(ground)] == [(22, 31), (23, 30)]

@@ -174,3 +174,14 @@ def test_own_capital_that_went_to_the_fund_meanwhile_is_not_laid_out() -> None:
     told = [one for one in said if isinstance(one, LaidOut)]
     assert [(one.reason, one.asked, one.amount) for one in told] == [(R.LAYER_EMPTY, 30, 15)]
     assert world.house(House.OWN_CAPITAL) == 0
+
+
+def test_a_gain_is_cut_once_however_often_it_is_asked_for() -> None:
+    world = ready()
+    for account in (20, 21):
+        world.member(account, account, 10**11)
+    world.gain(20, 21, 1)
+    world.mark(btc=8_001)
+    cut = e.GainsHaircut(asset=USD, mark=world.marks, rate=5 * 10**8)
+    assert [one.amount for one in world.send(cut) if isinstance(one, LaidOut)] == [500]
+    assert world.send(cut) == []
