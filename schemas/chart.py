@@ -21,7 +21,7 @@ class House(IntEnum):
     SUSPENSE = 6
     """legs that their own account could not take, each with a reason"""
     TRANSIT = 7
-    """withdrawals approved and not yet paid or returned"""
+    """withdrawals approved and not yet paid or returned; and what one account of a member in default pays another"""
     OWN_CAPITAL = 8
     """the clearinghouse's own capital"""
     DEFAULT_FUND = 9

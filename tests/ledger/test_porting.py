@@ -9,6 +9,7 @@ import pytest
 from defaulting import BUYER, COIN, FAILING, SOUND, WINDOW, Defaulting
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
+from simulation.rules import _decided, _folded, _numbered
 from world import BTC, HOUR, MICRO, PERP_BTC, SPOT_BTC, USD, account_book, reasons
 
 from ledger.members import pool_of
@@ -193,6 +194,16 @@ def test_services_that_are_late_lose_nothing(shards: int, course: Course, pauses
     world.settle()
     world.check()
     no_client_pays(world)
+
+
+def test_the_fund_as_a_service_that_follows_the_topics_says_the_same() -> None:
+    """It keeps no accounts; from the facts and the notices of four shards it decides what the embedded form decided."""
+    steps = (("mark", 7_000), ("accept", LONE, SOUND), ("mark", 7_100), ("accept", A, SOUND), ("mark", 7_000))
+    dollars = (1_500, 400, 5_000, 500, 5_000, 5_000, 500, 1_500)
+    world = played(Course(dollars, (COIN,) * len(KINDS), steps), 4)
+    assert [one for one in world.said if isinstance(one, ResourcesMoved)]
+    wanted, _ = _folded(world.entries, world.clearing.settings)
+    _decided(_numbered(world.entries), wanted, world.clearing.settings)
 
 
 # --- one by one -------------------------------------------------------------------------------------------------------
