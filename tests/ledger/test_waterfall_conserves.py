@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from simulation.rules import _decided, _folded, _numbered
 from waterfalls import Falling
 from world import BTC, HOUR, INV_BTC, PERP_BTC, USD
 
@@ -172,3 +173,15 @@ def bounded(world: Falling) -> None:
     out = sum(one.amount for one in world.said if isinstance(one, LaidOut))
     assert out - paid == world.house(House.LAID_OUT) + world.house(House.LAID_OUT, BTC) >= 0
     assert world.position(BYSTANDER, PERP_BTC) == (0, 0)
+
+
+def test_the_fund_as_a_service_that_follows_the_topics_says_the_same() -> None:
+    """It decides from the facts and the notices of four shards what the embedded form decided, through every layer."""
+    course = [("policy", 2, 0), ("answer", 0, 0), ("mark", 0, 0), ("answer", 0, 0), ("fund", 1, 30), ("gain", 0, 3)]
+    course += [("owe", 16, 300), ("owe", 17, 99), ("mark", 2, 0), ("answer", 0, 0), ("redeem", 1, 10)]
+    course += [("owe", 16, 60), ("mark", 1, 0), ("answer", 0, 0)]
+    world = play(4, course)
+    layers = {one.layer for one in world.said if isinstance(one, LaidOut)}
+    assert layers == {L.FUND, L.MEMBER_CONTRIBUTION, L.OWN_CAPITAL, L.DEFAULT_FUND, L.ASSESSMENT, L.GAINS_HAIRCUT}
+    wanted, _ = _folded(world.entries, world.clearing.settings)
+    _decided(_numbered(world.entries), wanted, world.clearing.settings)
