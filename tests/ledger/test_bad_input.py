@@ -921,6 +921,9 @@ ELSEWHERE = {
     R.ORACLE_FEW_FEEDS: "why feeds agree on nothing: tests/risk/test_feeds.py",
     R.WITHDRAWAL_PRICE_STALE: "needs ages of assets' prices: tests/ledger/test_oracle_feeds.py",
     R.WITHDRAWAL_DEPEGGED: "needs a peg: tests/ledger/test_oracle_feeds.py",
+    R.WITHDRAWAL_HELD: "needs a deficit: tests/ledger/test_withdrawals_in_stress.py",
+    R.WITHDRAWAL_RATE: "likewise",
+    R.WITHDRAWAL_NOT_DUE: "likewise",
     **dict.fromkeys(
         (
             R.POLICY_INVALID,

@@ -58,6 +58,7 @@ def eventful(shards: int = 1, snapshot_every: int = 0) -> World:
         (Parameter.BREAKER_STRESS, ETH_U, 1_000),
         (Parameter.OWNER_SHARE, 0, 1_000),
         (Parameter.PRICE_BREAKER, ETH_U, 1_000),
+        (Parameter.COLLATERAL_NOTICE, 0, 300 * 24 * HOUR),
     ):
         w.send(e.ParameterChanged(parameter=parameter, scope=scope, time=w.time, effective=w.time + HOUR, value=value))
     w.send(e.IndexChanged(underlying=ETH_U, source=1, weight=5_000, time=w.time, effective=w.time))
@@ -79,6 +80,8 @@ def eventful(shards: int = 1, snapshot_every: int = 0) -> World:
         e.OwnerLimited(limited=1, underlying=ETH_U, owner=17, mark=w.marks, interest=11, limit=10),
         role=Role.FUND,
     )
+    w.send(e.AssetListed(asset=7, decimals=8, time=w.time, haircut=100, symbol="NEW"))
+    w.send(e.WithdrawalsHeld(held=1, mark=w.marks))
     w.send(e.WithdrawalRequested(asset=BTC, account=17, withdrawal=2, time=w.time, amount=7))
     w.send(
         e.LiquidationPlanned(
@@ -199,6 +202,8 @@ def test_a_changed_fact_changes_the_digest(fact: str) -> None:
         state.facts.policy = table._replace(since=table.since + 1)
     elif isinstance(table, list):
         table.pop()
+    elif isinstance(table, int):
+        setattr(state.facts, fact, table + 1)
     elif fact == "profiles":
         return  # parsed from profile_texts
     else:
