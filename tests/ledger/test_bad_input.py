@@ -939,6 +939,19 @@ ELSEWHERE = {
         ),
         "needs a waterfall policy: tests/ledger/test_waterfall_refused.py",
     ),
+    **dict.fromkeys(
+        (
+            R.UNKNOWN_MEMBER,
+            R.MEMBER_DEFAULTED,
+            R.MEMBER_NOT_DEFAULTED,
+            R.SAME_MEMBER,
+            R.PORTING_WINDOW_OVER,
+            R.PORTING_NOT_A_CLIENT,
+            R.PORTING_IN_BREACH,
+            R.SEGREGATION_FORBIDS,
+        ),
+        "needs a member in default: tests/ledger/test_porting.py, test_porting_features.py",
+    ),
 }
 """Reasons that come up in other modules' tests, and why there."""
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from world import BTC, CALL_BTC, ETH_U, HOUR, PERP_BTC, STM_BTC, USD, World, profile_events, shipped_profile
+from world import BTC, CALL_BTC, ETH_U, HOUR, PERP_BTC, SPAN, STM_BTC, USD, World, profile_events, shipped_profile
 
 from insurance.policy import InForce, published, shipped
 from ledger.fold import fold
@@ -15,7 +15,7 @@ from ledger.snapshot import SnapshotBroken, books, digest_of, dump, load
 from ledger.state import Accounts, Facts, Pool, State
 from risk.tables import Market, Profiles
 from schemas import events as e
-from schemas.kinds import InstrumentStatus, LinkKind, Parameter, Rung, WaterfallLayer, WithdrawalDecision
+from schemas.kinds import InstrumentStatus, LinkKind, Parameter, Rung, Segregation, WaterfallLayer, WithdrawalDecision
 from schemas.outcomes import SnapshotTaken
 from schemas.sources import Role
 from services.pricer import market
@@ -109,6 +109,13 @@ def eventful(shards: int = 1, snapshot_every: int = 0) -> World:
     pieces = profile_events(8, shipped_profile("delta_netting"))
     w.send(*pieces[:-1], e.ProfilePublished(**{**_values(pieces[-1]), "effective": later}))
     w.send(e.AccountLinked(link=LinkKind.CLIENT, removed=0, account=16, other=17, time=w.time))
+    w.send(
+        e.AccountOpened(
+            account=22, segregation=Segregation.HOUSE, liquidator=0, profile=SPAN, member=9, owner=9, time=w.time,
+            name="fails",
+        ),
+        e.MemberDefaulted(member=9, time=w.time, window=HOUR),
+    )  # fmt: skip
     w.send(
         *(e.PortfolioLot(instrument=i, auction=n, quantity=-1) for n in (7, 8) for i in (PERP_BTC, STM_BTC)),
         e.PortfolioOffered(lots=2, account=17, auction=7, mark=w.marks, closes=w.marks + 4, reserve=500),
