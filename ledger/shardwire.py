@@ -18,7 +18,7 @@ from schemas.message import U16, U32, U64, Catalogue
 from schemas.wire import SCHEMA_ID, SCHEMA_VERSION, Rows, Run, WireError, decode_runs
 
 SHARDS: Final = Catalogue()
-"""What opens and indexes a shard's part; the events between are schemas/events.s."""
+"""What opens and indexes a shard's part; the events between are those of schemas.events."""
 
 
 @SHARDS.define(3)
