@@ -337,7 +337,7 @@ def test_the_command_prints_a_line_a_policy() -> None:
     asked = ["--only", "svb_2023", "--policy", "peg", "--condition", "stressed", "--accounts", "30", "--steps", "3"]
     done = CliRunner().invoke(cli_crashes.app, ["crashes", "--data", str(data()), *asked])
     assert done.exit_code == 0, done.exception
-    assert done.output.count("│ peg ") == 2 and "1 directories replayed from their journals: all agree" in done.output
+    assert done.output.count("│peg ") == 2 and "1 directories replayed from their journals: all agree" in done.output
 
 
 # --- the law ----------------------------------------------------------------------------------------------------------
