@@ -222,21 +222,6 @@ class Parameter(IntEnum):
     """1: nothing leaves while an account or the clearinghouse is in deficit"""
     COLLATERAL_NOTICE = 28
     """an asset listed from now on counts nothing as collateral for so long, microseconds; 0: off"""
-    PACING = 57
-    """scope underlying: most that forced sales may have on offer at a mark, micro-dollars at the mark; 0: no limit"""
-
-    BREAKER_FUND_SHARE = 48
-    """scope underlying: the part of the fund that its open interest may put at risk, basis points"""
-    BREAKER_STRESS = 49
-    """scope underlying: the part of its open interest that a stress leaves to the fund, basis points; 0: no limit"""
-    BREAKER_RESET = 50
-    """what tripped at its limit is reset below this part of it, basis points"""
-    OWNER_SHARE = 51
-    """the part of an underlying's limit that one owner may hold, basis points; 0: no limit"""
-    PRICE_BREAKER = 52
-    """scope underlying: it moved further than this between two marks: no new risk for a while, basis points; 0: off"""
-    PRICE_BREAKER_MARKS = 53
-    """marks for which a moved price lets no new risk in; 0: off"""
     PLAN_METHOD = 29
     """how plans are made. 0: greedy; 1: the better of a greedy that keeps hedges and a linear program"""
     PLAN_RISK_WEIGHT = 30
@@ -261,14 +246,28 @@ class Parameter(IntEnum):
     """added to every profile's buffer, a share of maintenance, for the liquidation gap, basis points"""
     GAP_TOLD = 40
     """1: every liquidated leg's price against its mark is told"""
-    PORTING_WINDOW = 46
-    """how long the clients of a member in default may be taken over by another member, microseconds"""
-    HOUSE_COVERS_CLIENTS = 47
-    """1: what a member in default has left in its house accounts pays for its clients' deficits; 0: it does not"""
     BACKER_NOTICE = 42
     """time between a backer's asking for its money and the first mark that may pay it, microseconds"""
     BACKERS = 43
     """1: who contributes to the fund gets units of it, a share in what it gains and loses; 0: it is a gift"""
+    PORTING_WINDOW = 46
+    """how long the clients of a member in default may be taken over by another member, microseconds"""
+    HOUSE_COVERS_CLIENTS = 47
+    """1: what a member in default has left in its house accounts pays for its clients' deficits; 0: it does not"""
+    BREAKER_FUND_SHARE = 48
+    """scope underlying: the part of the fund that its open interest may put at risk, basis points"""
+    BREAKER_STRESS = 49
+    """scope underlying: the part of its open interest that a stress leaves to the fund, basis points; 0: no limit"""
+    BREAKER_RESET = 50
+    """what tripped at its limit is reset below this part of it, basis points"""
+    OWNER_SHARE = 51
+    """the part of an underlying's limit that one owner may hold, basis points; 0: no limit"""
+    PRICE_BREAKER = 52
+    """scope underlying: it moved further than this between two marks: no new risk for a while, basis points; 0: off"""
+    PRICE_BREAKER_MARKS = 53
+    """marks for which a moved price lets no new risk in; 0: off"""
+    PACING = 57
+    """scope underlying: most that forced sales may have on offer at a mark, micro-dollars at the mark; 0: no limit"""
 
 
 class BreakerCause(IntEnum):
@@ -378,25 +377,12 @@ class Reason(IntEnum):
     WITHDRAWAL_HELD = 150
     WITHDRAWAL_RATE = 151
     WITHDRAWAL_NOT_DUE = 152
-    BREAKER_TRIPPED = 185
-    OWNER_LIMITED = 186
-    BREAKER_OFF = 187
-    BREAKER_UNCHANGED = 188
-    BREAKER_UNFOUNDED = 189
     PORTFOLIO_ON_OFFER = 159
     PORTFOLIO_INCOMPLETE = 160
     PORTFOLIO_CLOSED = 161
     PORTFOLIO_STILL_OPEN = 162
     BID_ABOVE_RESERVE = 163
     ONE_BID_A_PORTFOLIO = 164
-    UNKNOWN_MEMBER = 177
-    MEMBER_DEFAULTED = 178
-    MEMBER_NOT_DEFAULTED = 179
-    SAME_MEMBER = 180
-    PORTING_WINDOW_OVER = 181
-    PORTING_NOT_A_CLIENT = 182
-    PORTING_IN_BREACH = 183
-    SEGREGATION_FORBIDS = 184
     POLICY_INVALID = 167
     POLICY_PENDING = 168
     LAYER_NOT_IN_POLICY = 169
@@ -407,5 +393,18 @@ class Reason(IntEnum):
     ASSESSMENT_SHORT = 174
     BACKER_REQUEST_EXISTS = 175
     UNKNOWN_BACKER_REQUEST = 176
+    UNKNOWN_MEMBER = 177
+    MEMBER_DEFAULTED = 178
+    MEMBER_NOT_DEFAULTED = 179
+    SAME_MEMBER = 180
+    PORTING_WINDOW_OVER = 181
+    PORTING_NOT_A_CLIENT = 182
+    PORTING_IN_BREACH = 183
+    SEGREGATION_FORBIDS = 184
+    BREAKER_TRIPPED = 185
+    OWNER_LIMITED = 186
+    BREAKER_OFF = 187
+    BREAKER_UNCHANGED = 188
+    BREAKER_UNFOUNDED = 189
     STRESS_OF_NO_MARK = 191
     STRESS_OUT_OF_RANGE = 192

@@ -503,7 +503,8 @@ def test_an_event_of_another_role_is_refused(kept: World, kind: type[Any]) -> No
 
 def _market_event(kind: type[Any]) -> Any:
     values = {field.name: 0 for field in fields(kind)}
-    values |= {"losses": (0,) * 16} if kind is e.RiskArray else {"digest": bytes(32)} if "digest" in values else {}
+    forms = {"losses": (0,) * 16, "digest": bytes(32), "name": ""}
+    values |= {name: form for name, form in forms.items() if name in values}
     return kind(**values)
 
 
@@ -951,6 +952,17 @@ ELSEWHERE = {
             R.SEGREGATION_FORBIDS,
         ),
         "needs a member in default: tests/ledger/test_porting.py, test_porting_features.py",
+    ),
+    **dict.fromkeys(
+        [reason for reason in R if reason.name.startswith(("PORTFOLIO_", "ONE_BID", "BID_ABOVE"))],
+        "needs a portfolio on offer: tests/liquidation/test_portfolio_auctions.py",
+    ),
+    **dict.fromkeys(
+        [reason for reason in R if reason.name.startswith(("BREAKER_", "OWNER_"))],
+        "needs a breaker: tests/ledger/test_breakers_features.py, test_breakers_over_shards.py",
+    ),
+    **dict.fromkeys(
+        (R.STRESS_OF_NO_MARK, R.STRESS_OUT_OF_RANGE), "needs a what-if: tests/services/test_stress_events.py"
     ),
 }
 """Reasons that come up in other modules' tests, and why there."""

@@ -269,7 +269,7 @@ def test_splits(messages: list[Any], expected: dict[int, list[int]]) -> None:
 def test_every_event_with_an_account_column_is_routed_or_everyones() -> None:
     everyones = {ev.AccountOpened, ev.AccountChanged, ev.AccountLinked, ev.DeleveragingCalled}
     everyones |= {ev.PortfolioOffered, ev.PortfolioEnded, ev.BackstopCommitted}
-    everyones |= {ev.PortingAccepted, ev.AccountPorted}
+    everyones |= {ev.PortingAccepted, ev.AccountPorted, ev.Assessed}
     named = {"account", "buyer", "seller", "bidder", "counterparty"}
     for cls, message in ev.EVENTS.by_class.items():
         columns = {column.name for column in message.fields} & named

@@ -297,6 +297,16 @@ def test_an_offer_that_makes_no_sense_is_refused(
     assert not any(state.facts.portfolios or state.facts.portfolio_lots for state in w.clearing.states)
 
 
+def test_a_bid_at_the_closing_mark_comes_too_late() -> None:
+    w = world(4)
+    number = falls(w)
+    w.mark()
+    w.answer()
+    w.mark()  # it closes, and the desk has not awarded it yet
+    assert reasons(bid(w, 1, 19, number, 300)) == ["PORTFOLIO_CLOSED"]
+    assert reserved(w) == 0
+
+
 def test_an_offer_that_its_account_cannot_meet_is_ended_at_once() -> None:
     w = world(4)
     w.send(
