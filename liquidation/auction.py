@@ -34,6 +34,8 @@ class Offering(NamedTuple):
     """largest discount of a sealed bid"""
     backstop: int = 0
     """discount at which backstops take over"""
+    impact: int = 0
+    """what selling a holding's depth is expected to move its price by, where an auction opens lower by that"""
 
 
 class Reserved(NamedTuple):
@@ -103,6 +105,11 @@ class Running:
         if floor is None or mark - self.opened - floor <= 1:
             return False
         return fraction == BASIS_POINTS or self.allowance(fraction) > 0
+
+
+def lowered(terms: Terms, by: int) -> Terms:
+    """The terms of an auction that opens lower by so many basis points, its floor at most."""
+    return terms._replace(start=min(terms.start + by, terms.floor))
 
 
 def discount(terms: Terms, marks: int) -> int:

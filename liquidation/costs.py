@@ -47,11 +47,17 @@ def cost(one: Holding, lots: int, rates: Rates) -> int:
     As in risk.liquidity the whole is charged the last price. Two holdings of one underlying are charged apart.
     """
     flat = -(-one.worth * lots * rates.discount // (abs(one.quantity) * BASIS_POINTS))
-    if not lots or not rates.impact or not one.depth:
-        return flat
     size = one.worth * lots // abs(one.quantity)
-    moved = points(impact(size / MICRO, float(one.depth), rates.impact / BASIS_POINTS), BASIS_POINTS)
-    return flat - (-size * moved // BASIS_POINTS)
+    return flat - (-size * moved(one, lots, rates.impact) // BASIS_POINTS)
+
+
+def moved(one: Holding, lots: int, at_depth: int) -> int:
+    """How far selling so many lots of it is expected to move its price, basis points; `at_depth`: what its `depth`
+    moves it."""
+    if not lots or not at_depth or not one.depth:
+        return 0
+    size = one.worth * lots // abs(one.quantity)
+    return points(impact(size / MICRO, float(one.depth), at_depth / BASIS_POINTS), BASIS_POINTS)
 
 
 def released(one: Holding, lots: int) -> int:

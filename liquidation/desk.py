@@ -13,7 +13,7 @@ from liquidation import auction, bankruptcy, closeout
 from liquidation.auction import Offering, Reserved, Running, Terms
 from liquidation.backstop import margin_of, takeover
 from liquidation.book import Book, book, sellable
-from liquidation.costs import Holding, Rates
+from liquidation.costs import Holding, Rates, moved
 from liquidation.greedy import Case
 from liquidation.pacing import ordered, paced, room
 from liquidation.plan import Plan, plans
@@ -360,10 +360,12 @@ class Desk:
             number = self._next_auction
             self._next_auction += 1
             return list(self._portfolios.offer(number, case.account, lots, self._mark, view.offering()))
+        held, at_depth = {one.instrument: one for one in case.holdings}, view.offering().impact
         for sale in paced(made.sales, case.equity, self._room, view) if self._room else made.sales:
             number = self._next_auction
             self._next_auction += 1
-            self._auctions[number] = Running(case.account, sale.instrument, self._mark, sale.quantity, terms)
+            opening = auction.lowered(terms, moved(held[sale.instrument], abs(sale.quantity), at_depth))
+            self._auctions[number] = Running(case.account, sale.instrument, self._mark, sale.quantity, opening)
             events.append(
                 LiquidationPlanned(
                     instrument=sale.instrument,
@@ -371,9 +373,9 @@ class Desk:
                     auction=number,
                     mark=self._mark,
                     quantity=sale.quantity,
-                    start=terms.start,
-                    step=terms.step,
-                    floor=terms.floor,
+                    start=opening.start,
+                    step=opening.step,
+                    floor=opening.floor,
                 )
             )
         return events

@@ -246,6 +246,8 @@ class Parameter(IntEnum):
     """added to every profile's buffer, a share of maintenance, for the liquidation gap, basis points"""
     GAP_TOLD = 40
     """1: every liquidated leg's price against its mark is told"""
+    AUCTION_IMPACT = 41
+    """1: an auction opens lower by the price move that its own sale is expected to make (PLAN_DEPTH, PLAN_IMPACT)"""
     BACKER_NOTICE = 42
     """time between a backer's asking for its money and the first mark that may pay it, microseconds"""
     BACKERS = 43

@@ -11,8 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
+
+import numpy as np
 
 from insurance.policy import published, shipped
 from ledger.state import State
@@ -290,22 +293,37 @@ def unwicked(row: _Row) -> _Row:
     )
 
 
-def _series(folder: Path, names: Sequence[str], crash: Crash) -> dict[int, _Row]:
-    """Hourly bars of a symbol: each hour from the first file that has it whole, else the last that has any of it."""
+def cut(row: _Row, width: int, into: int) -> list[_Row]:
+    """A bar of `width` microseconds as so many shorter ones: PROXY, straight lines through its four points."""
+    stops = markets.points(row)  # type: ignore[arg-type]  # a row has a bar's fields
+    at = [round(float(value)) for value in np.interp(np.linspace(0.0, 3.0, into + 1), np.arange(4.0), stops)]
+    return [
+        _Row(row.time + part * (width // into), begin, max(begin, end), min(begin, end), end)
+        for part, (begin, end) in enumerate(pairwise(at))
+    ]
+
+
+def _series(folder: Path, names: Sequence[str], crash: Crash, width: int = HOUR) -> dict[int, _Row]:
+    """Bars of a symbol: each from the first file that has it whole, else the last that has any of it. A file of longer
+    bars is cut."""
     found: dict[int, _Row] = {}
     for name in reversed(names):
-        hours = resampled(read_rows(folder / name, crash.first, crash.last))
-        whole = max((count for _, count in hours.values()), default=0)
-        found |= {time: bar for time, (bar, count) in hours.items() if count == whole or time not in found}
+        rows = read_rows(folder / name, crash.first, crash.last)
+        own = min((after.time - before.time for before, after in pairwise(rows)), default=width)
+        if own > width:
+            rows = [part for row in rows for part in cut(unwicked(row), own, own // width)]
+        bars = resampled(rows, width)
+        whole = max((count for _, count in bars.values()), default=0)
+        found |= {time: bar for time, (bar, count) in bars.items() if count == whole or time not in found}
     return found
 
 
-def _bars(symbol: str, found: Mapping[int, _Row], crash: Crash) -> list[Bar]:
-    """A bar at every hour of the window: where there is none, the last close stood still."""
+def _bars(symbol: str, found: Mapping[int, _Row], crash: Crash, width: int) -> list[Bar]:
+    """A bar at every step of the window: where there is none, the last close stood still."""
     bars: list[Bar] = []
     first, last = parse_time(crash.first), parse_time(crash.last)
     before = found[min(found)].open
-    for time in range(first, last, HOUR):
+    for time in range(first, last, width):
         row = unwicked(found.get(time, _Row(time, before, before, before, before)))
         before = row.close
         bars.append(
@@ -314,14 +332,16 @@ def _bars(symbol: str, found: Mapping[int, _Row], crash: Crash) -> list[Bar]:
     return bars
 
 
-def inputs_of(crash: Crash, folder: Path) -> Inputs:
-    """What a run of this crash clears: hourly bars of each symbol, of USDC where its price matters, and funding rates.
+def inputs_of(crash: Crash, folder: Path, width: int = HOUR) -> Inputs:
+    """What a run of this crash clears: bars of each symbol, of USDC where its price matters, and funding rates.
 
-    Raises NoCrashData.
+    `width` of a bar, microseconds, a part of an hour; a bar becomes four marks. Raises NoCrashData.
     """
-    by_symbol = {one: _bars(one, _series(folder, names, crash), crash) for one, names in crash.files.items()}
+    by_symbol = {
+        one: _bars(one, _series(folder, names, crash, width), crash, width) for one, names in crash.files.items()
+    }
     bars = sorted((bar for one in by_symbol.values() for bar in one), key=lambda bar: (bar.ts, bar.symbol))
-    stable = _bars("USDC", _series(folder, [crash.stable], crash), crash) if crash.stable else []
+    stable = _bars("USDC", _series(folder, [crash.stable], crash, width), crash, width) if crash.stable else []
     return Inputs(bars, _funding(folder / FUNDING, crash), own_figures=False, stable=stable)
 
 

@@ -19,6 +19,7 @@ from schemas.kinds import LegKind, Rung
 from schemas.limits import ARRAY_EXPONENT, BASIS_POINTS, MAX_PRICE, MICRO
 from schemas.outcomes import LegPosted, MarkDone, RungChanged
 from schemas.wire import Run
+from services.exchange import HOUR
 from services.markets import Path
 
 FloatArray = npt.NDArray[np.float64]
@@ -27,6 +28,8 @@ TURNOVER: Final = 1.0
 """a day's volume of an underlying, over the notional that was traded in it at the opening: assumed"""
 CORRELATION: Final = 0.8
 """between any two underlyings: assumed"""
+FADING: Final = 6 * HOUR
+"""in which the flow of forced sales fades to 1/e, microseconds: assumed"""
 DAYS: Final = 365.0
 
 
@@ -55,7 +58,7 @@ class Pressure:
 
     def __init__(self, track: Path, impact: Impact | None = None) -> None:
         count = track.prices.shape[1]
-        self._impact = impact or Impact()
+        self._impact = impact or Impact(rounds=FADING / int(track.times[1] - track.times[0]))
         self._variance = {int(time): track.variance[step] for step, time in enumerate(track.times)}
         self._volume = np.ones(count)
         self._correlation = np.full((count, count), CORRELATION)

@@ -44,6 +44,7 @@ class StateView:
             marks=read(Parameter.PORTFOLIO_AUCTION_MARKS),
             reserve=read(Parameter.PORTFOLIO_RESERVE),
             backstop=read(Parameter.BACKSTOP_DISCOUNT),
+            impact=read(Parameter.PLAN_IMPACT) if read(Parameter.AUCTION_IMPACT) else 0,
         )
 
     def pacing(self) -> Mapping[int, int]:

@@ -50,6 +50,7 @@ class View:
         self.marks = {PERP: 10_000, OTHER: 10_000, SPOT: 100}
         self.limits: dict[int, int] = {}
         self.offers = Offering()
+        self.deep = 0
 
     def terms(self) -> Terms:
         return Terms(50, 50, 100)
@@ -97,7 +98,7 @@ class View:
         return Rules()
 
     def depth(self, _instrument: int) -> int:
-        return 0
+        return self.deep
 
     def scans(self, _cases: Sequence[Case]) -> list[Scan]:
         return []

@@ -71,6 +71,23 @@ def test_a_mark_sells_no_more_than_its_part_and_the_next_goes_on() -> None:
     assert [(one.bid, one.quantity) for one in desk.decide(view)] == [(4, 10)]
 
 
+@pytest.mark.parametrize(
+    ("depth", "impact", "start"),
+    [
+        (0, 20, 50),  # nothing is known of its depth
+        (4_000, 0, 50),  # not switched on
+        (4_000, 20, 50 + 20),  # 4,000 dollars are sold: as many as its depth
+        (1_000, 20, 50 + 40),  # four times its depth: twice the move
+        (40, 20, 100),  # never below the floor
+    ],
+)
+def test_an_auction_opens_lower_by_what_its_sale_is_expected_to_move(depth: int, impact: int, start: int) -> None:
+    desk, view = Desk(), View()
+    view.offers, view.deep = Offering(impact=impact), depth
+    (planned,) = planned_at(desk, view, 1, *due(101, -20 * MICRO, {PERP: 40}, {}, 1), fund(1_000 * MICRO))
+    assert (planned.quantity, planned.start, planned.step, planned.floor) == (-40, start, 50, 100)
+
+
 def test_what_is_left_at_the_floor_because_a_mark_sold_its_part_is_not_deleveraged() -> None:
     desk, view = Desk(), View()
     view.offers = Offering(fraction=1_000)
