@@ -38,7 +38,7 @@ from services.pricer import market
 
 SECOND = MICRO
 P = Parameter
-NEW = [one for one in Parameter if one > Parameter.FOLD_VERSION]
+NEW = [one for one in Parameter if Parameter.FOLD_VERSION < one <= Parameter.DEPEG_HAIRCUT]
 
 
 def changed(world: World, *values: tuple[Parameter, int, int]) -> list[Any]:

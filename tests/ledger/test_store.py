@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -13,6 +13,7 @@ import pytest
 from happenings import Happening, founded, happen, happenings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mayhem import COURSES, Setting, Step, unfolded
 from postgres import fresh, server
 from storing import Fed, dump, fed, feed
 from world import PERP_BTC, PERP_ETH, START, World
@@ -22,7 +23,7 @@ from ledger.store.faults import StoreAway, StoreMoved, StoreOutdated, StoreRefus
 from ledger.store.migrating import OWNER, REVISION, downgrade, migrate, revision_of
 from ledger.store.projection import Place, Projection
 from ledger.store.rows import part_of
-from ledger.store.tables import BYTES, NUMERIC, TABLES
+from ledger.store.tables import BYTES, NUMERIC, OUTCOME_TABLES, TABLES
 from schemas import events as e
 from schemas.wire import messages_of
 from services.database import Database
@@ -289,6 +290,24 @@ def test_any_course_is_taken_and_gives_the_books(
     assert listed == set(world.state.facts.instruments)
     opened = {one for (one,) in ask(url, "SELECT account FROM accounts")}
     assert opened == {a for a in range(16, 64) if any(s.exists(a) for s in world.clearing.states)}
+
+
+@given(COURSES)
+@settings(max_examples=6, deadline=None,
+          suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])  # fmt: skip
+def test_default_management_is_told_row_by_row(postgres: Database, course: tuple[Setting, list[Step]]) -> None:
+    world = unfolded(course, 3)
+    url = fresh(postgres)
+    projection = Projection(url)
+    feed(projection, fed(world), 50)
+    projection.close()
+    balances, _ = held(world, world.clearing.sequence.n)
+    assert {(a, x): int(v) for a, x, v in ask(url, "SELECT account, asset, amount FROM balances")} == balances
+    told = Counter(type(one) for one in world.said)
+    for kind, table in OUTCOME_TABLES.items():
+        assert ask(url, f"SELECT count(*) FROM {table.name}") == [(told[kind],)], table.name
+    borne = ask(url, "SELECT count(*) FROM losses")
+    assert borne == ask(url, "SELECT count(*) FROM losses_borne")
 
 
 # --- order, repeats, faults -------------------------------------------------------------------------------------------

@@ -28,9 +28,13 @@ MINE, OTHERS = (32, 33), (34, 35)
 PUBLIC = {
     "codes", "assets", "underlyings", "instruments", "instrument_changes", "index_changes", "funding_rates",
     "settlement_prices", "parameter_changes", "profiles", "instrument_marks", "asset_marks", "underlying_marks",
-    "marks", "funding", "parameters", "oracle_prices",
+    "marks", "funding", "parameters", "oracle_prices", "policies", "policy_layers", "policies_published",
+    "withdrawals_held", "members_defaulted",
 }  # fmt: skip
-CLOSED = {"logins", "places", "net_positions", "house_balances", "mark_totals", "snapshots"}
+CLOSED = {
+    "logins", "places", "net_positions", "house_balances", "mark_totals", "snapshots", "backer_deposits", "backers",
+    "default_fund_parts", "gains_reported", "open_interest", "owner_interest", "stress_results", "stress_runs",
+}  # fmt: skip
 OWNING = ("account", "intended", "debit", "credit", "bidder")
 VIEWS = (
     "balances",

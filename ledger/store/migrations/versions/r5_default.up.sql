@@ -34,6 +34,7 @@ INSERT INTO codes (enum, code, name) VALUES
     ('Parameter', 38, 'BACKSTOP_DISCOUNT'),
     ('Parameter', 39, 'BUFFER_GAP'),
     ('Parameter', 40, 'GAP_TOLD'),
+    ('Parameter', 41, 'AUCTION_IMPACT'),
     ('Parameter', 46, 'PORTING_WINDOW'),
     ('Parameter', 47, 'HOUSE_COVERS_CLIENTS'),
     ('Parameter', 42, 'BACKER_NOTICE'),
