@@ -13,6 +13,7 @@ from rich.table import Table
 
 from schemas.limits import MICRO
 from services.crashes import ACCOUNTS, CONDITIONS, CRASHES, SEED, WAYS, Cleared, clear, inputs_of
+from services.exchange import HOUR
 from services.terminal import CONSOLE, Refused, print_json, progress_bar
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -49,10 +50,15 @@ def crashes_command(
         int | None, typer.Option(help="Dollars of fund an account, instead of the condition's", min=1)
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Stop each after so many marks", min=2)] = None,
+    bars: Annotated[
+        int, typer.Option(help="Minutes of a bar, a divisor of 60; a bar becomes four marks", min=1, max=60)
+    ] = 60,
     audited: Annotated[bool, typer.Option("--audit/--no-audit", help="Replay each from its journal at the end")] = True,
     as_text: Annotated[bool, typer.Option("--json", help="Print JSON for programs")] = False,
 ) -> None:
     """Clear real crashes with the same customers, trades and prices by each policy: what it cost whom."""
+    if 60 % bars:
+        raise Refused(f"{bars} minutes do not divide an hour")
     names = _among(only, CRASHES, tuple(CRASHES))
     ways = _among(tuple(WAYS) if policy and ALL in policy else policy, WAYS, USUAL)
     under = [
@@ -68,7 +74,7 @@ def crashes_command(
         with progress_bar("crashes", quiet=as_text) as bar, TemporaryDirectory() as room:
             task = bar.add_task("crashes", total=len(names) * len(ways) * len(under))
             for name in names:
-                inputs = inputs_of(CRASHES[name], data)
+                inputs = inputs_of(CRASHES[name], data, bars * HOUR // 60)
                 for one in under:
                     for way in ways:
                         directory = Path(room) / f"{len(done)}"
@@ -158,7 +164,8 @@ def compared(done: Sequence[Cleared]) -> list[str]:
                 lines.append(
                     f"{one.crash} {one.condition}: {one.way} against {base.way}: accounts"
                     f" {_against(one.losses.cost, base.losses.cost)}; fund and others"
-                    f" {_against(one.losses.others, base.losses.others)}"
+                    f" {_against(one.losses.others, base.losses.others)}; together"
+                    f" {_against(one.losses.cost + one.losses.others, base.losses.cost + base.losses.others)}"
                 )
     return lines
 

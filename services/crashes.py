@@ -219,6 +219,11 @@ _BREAKERS: Final = (
 )
 _PEG: Final = setting({_P.PEG_BOUND: 100, _P.DEPEG_HAIRCUT: 2_000}, Scope.USDC)
 _PROMPT: Final = setting({_P.AUCTION_START: 300, _P.AUCTION_STEP: 300, _P.AUCTION_FLOOR: 2_500})
+_IMPACT: Final = (
+    setting({_P.AUCTION_FLOOR: 2_500, _P.AUCTION_IMPACT: 1, _P.PLAN_IMPACT: 100}),
+    setting({_P.PLAN_DEPTH: 60_000}, Scope.UNDERLYINGS),
+)
+"""the auctions' usual start and step; 60,000 dollars of an underlying are expected to move it by 1 %"""
 _QUICK: Final = setting({_P.AUCTION_START: 100, _P.AUCTION_STEP: 200, _P.AUCTION_FLOOR: 1_500})
 
 WAYS: Final[Mapping[str, Way]] = {
@@ -238,6 +243,11 @@ WAYS: Final[Mapping[str, Way]] = {
         Way("peg", "USDC below 0.99 dollars counts with a haircut of 20 %", (_PEG,)),
         Way("quick", "auctions start at 1 % and fall by 2 % a mark to 15 %: a mark is a quarter of an hour", (_QUICK,)),
         Way("prompt", "auctions start at 3 % and fall by 3 % a mark to 25 %", (_PROMPT,)),
+        Way(
+            "impact",
+            "auctions open at 0.5 % and what their own sale is expected to move, and fall by 0.5 % a mark to 25 %",
+            _IMPACT,
+        ),
         Way(
             "together",
             "prompt auctions, sealed bids for whole portfolios, backstops, plans by program, fees, breakers, peg",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from fractions import Fraction
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -91,6 +92,20 @@ def test_a_print_too_far_from_opening_and_close_is_not_read(low: int, high: int,
     row = crashes._Row(0, 9, high, low, 10)
     told = crashes.unwicked(row)
     assert (told.low, told.high) == (read_low, read_high)
+
+
+@pytest.mark.parametrize(("close", "stops"), [(20, (10, 40, 8, 20)), (9, (10, 40, 8, 9))], ids=["up", "down"])
+def test_an_hour_is_cut_into_bars_that_go_where_it_went(close: int, stops: tuple[int, ...]) -> None:
+    rising = close > stops[0]
+    bars = crashes.cut(crashes._Row(HOUR, 10_000, 40_000, 8_000, close * 1_000), HOUR, 12)
+    assert [one.time for one in bars] == [HOUR + part * HOUR // 12 for part in range(12)]
+    assert (bars[0].open, bars[-1].close) == (10_000, close * 1_000)
+    assert (min(one.low for one in bars), max(one.high for one in bars)) == (8_000, 40_000)
+    # the low comes first where it rises, as a bar is walked
+    lowest = min(range(12), key=lambda at: bars[at].low)
+    highest = max(range(12), key=lambda at: bars[at].high)
+    assert (lowest < highest) == rising
+    assert all(one.open == before.close for before, one in pairwise(bars))
 
 
 def test_usdc_costs_what_its_bars_say() -> None:
@@ -310,10 +325,11 @@ def test_a_policy_is_told_against_each_baseline() -> None:
     done = [cleared("exchange", 60_000, 30_000), cleared("baseline-1%", 80_000, 20_000)]
     assert cli_crashes.compared(done) == [
         "may_2021 stressed: exchange against baseline-1%: accounts 60 k against 80 k, 25 % less;"
-        " fund and others 30 k against 20 k, 50 % more"
+        " fund and others 30 k against 20 k, 50 % more; together 90 k against 100 k, 10 % less"
     ]
     assert cli_crashes.compared([cleared("exchange", 1_000, 0), cleared("baseline-5%", 0, 0)]) == [
-        "may_2021 stressed: exchange against baseline-5%: accounts 1 k against none; fund and others 0 k against none"
+        "may_2021 stressed: exchange against baseline-5%: accounts 1 k against none; fund and others 0 k against none;"
+        " together 1 k against none"
     ]
 
 
@@ -324,6 +340,7 @@ def test_a_policy_is_told_against_each_baseline() -> None:
         (["--policy", "prayer"], "'prayer' is none of exchange"),
         (["--condition", "mild"], "'mild' is none of default, stressed"),
         (["--data", "nowhere"], "looked for in"),
+        (["--bars", "7"], "7 minutes do not divide an hour"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_in_a_line(asked: list[str], said: str) -> None:
