@@ -54,6 +54,8 @@ def net_worth(states: Sequence[State]) -> I64Array:
 class Gathered:
     """Series by mark and sums so far."""
 
+    failing: set[int] = field(default_factory=set)
+    """accounts in liquidation or deficit, whichever shard keeps them"""
     times: list[int] = field(default_factory=list)
     prices: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     volatility: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -126,9 +128,10 @@ def _legs(told: Gathered, run: Run, state: State) -> None:
     for row in rows:
         instrument, quantity, price = int(row["instrument"]), int(row["quantity"]), int(row["price"])
         mark = int(state.market.mark[instrument])
-        if told.notional and state.accounts.rung[row["account"]] >= Rung.LIQUIDATING:
+        failing = int(row["account"]) in told.failing
+        if told.notional and failing:
             told.notional[-1] += abs(_value(state, instrument, quantity, mark))
-        if row["kind"] == LegKind.DELEVERAGING and state.accounts.rung[row["account"]] >= Rung.LIQUIDATING:
+        if row["kind"] == LegKind.DELEVERAGING and failing:
             # What the failing account got over the mark is what its counterparties gave up.
             gift = _value(state, instrument, quantity, mark) - _value(state, instrument, quantity, price)
             told.deleveraged[int(row["account"])] += max(0, gift)
@@ -138,6 +141,8 @@ def _rung(told: Gathered, one: RungChanged, _: State) -> None:
     if one.after >= Rung.CALLED and one.before < Rung.CALLED:
         told.calls[-1] += 1
         told.called.add(one.account)
+    change = told.failing.add if one.after >= Rung.LIQUIDATING else told.failing.discard
+    change(one.account)
     if one.after >= Rung.LIQUIDATING and one.before < Rung.LIQUIDATING:
         told.liquidations[-1] += 1
         told.liquidated.add(one.account)

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.console import Console
 from schemas.units import parse_time
 from services.charts import dollars
 from services.report import Audit, Decision, Losses, RunFigures, Shortfall, StrategyFigures, html, summary_table
+from services.run import own_inputs, run
 
 START = parse_time("2020-03-11T00:00:00Z")
 STEPS = 96
@@ -211,3 +213,15 @@ def test_the_printed_table_says_what_the_page_says() -> None:
     Console(file=written, width=120, no_color=True).print(summary_table(figures()))
     for told in ("181,234", "$7.25M", "$1M", "account 69, leveraged long", "all bytes agree", "margin calls"):
         assert told in written.getvalue()
+
+
+def test_the_figures_do_not_show_the_number_of_shards(tmp_path: Path) -> None:
+    told = []
+    for shards in (1, 4):
+        ledger, ran = run(tmp_path / str(shards), own_inputs(), accounts=60, seed=1, steps=230, shards=shards)
+        ledger.close()
+        told.append(ran.gathered)
+    one, four = told
+    assert sum(one.notional) > 0
+    for name in ("notional", "deleveraged", "calls", "liquidations", "liquidated", "owed", "fund"):
+        assert getattr(one, name) == getattr(four, name), name
