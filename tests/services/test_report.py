@@ -223,5 +223,5 @@ def test_the_figures_do_not_show_the_number_of_shards(tmp_path: Path) -> None:
         told.append(ran.gathered)
     one, four = told
     assert sum(one.notional) > 0
-    for name in ("notional", "deleveraged", "calls", "liquidations", "liquidated", "owed", "fund"):
+    for name in ("notional", "deleveraged", "calls", "liquidations", "liquidated", "owed"):
         assert getattr(one, name) == getattr(four, name), name
