@@ -133,10 +133,10 @@ def test_a_stretched_profile_has_its_scan_ranges_divided() -> None:
 # --- small runs -------------------------------------------------------------------------------------------------------
 
 
-def small(name: str) -> tuple[Crash, Inputs]:
+def small(name: str, width: int = HOUR) -> tuple[Crash, Inputs]:
     first = parse_time(WORST[name])
     crash = replace(CRASHES[name], first=WORST[name], last=format_time(first + HOURS * HOUR)[:19] + "Z")
-    return crash, inputs_of(crash, data())
+    return crash, inputs_of(crash, data(), width)
 
 
 @cache
@@ -295,6 +295,22 @@ def test_liquidation_costs_accounts_less_than_selling_everything_at_once(name: s
     assert verdict.startswith("agrees: ")
     assert mine.losses.cost < theirs.losses.cost
     assert mine.losses.notional + mine.losses.deleveraged < theirs.losses.notional
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", CRASHES)
+def test_auctions_that_open_at_their_impact_cost_all_together_less_than_selling_everything_at_5_percent(
+    name: str, tmp_path: Path
+) -> None:
+    crash, inputs = small(name, HOUR // 4)
+    mine, theirs = (
+        clear(crash, inputs, WAYS[way], CONDITIONS["default"], tmp_path / way, accounts=ACCOUNTS, audited=False).losses
+        for way in ("impact", "baseline-5%")
+    )
+    if name == "svb_2023":  # at these hours nobody fails under this condition
+        assert theirs.cost == mine.cost == 0
+        return
+    assert mine.cost + mine.others < theirs.cost + theirs.others
 
 
 @pytest.mark.data
