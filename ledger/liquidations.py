@@ -10,7 +10,7 @@ from ledger.margining import equities, margin_with_orders
 from ledger.members import costs_clients
 from ledger.orders import position_of
 from ledger.outbox import Outbox, can_take, post
-from ledger.portfolio_auctions import on_offer, tell_gap
+from ledger.portfolio_auctions import on_offer, required_before, tell_gap
 from ledger.state import Auction, Life, Order, State, live_rows
 from ledger.trades import post_one
 from ledger.waterfall import in_policy
@@ -160,6 +160,7 @@ def awarded(state: State, event: e.Awarded, out: Outbox) -> Reason:
     backstop = event.bid == 0 and event.bidder in state.facts.backstops
     _release(state, out, event.bidder, (event.auction, event.bid))
     if event.quantity:
+        required = required_before(state, event.account)
         reason = post_one(
             state,
             out,
@@ -174,7 +175,8 @@ def awarded(state: State, event: e.Awarded, out: Outbox) -> Reason:
         )
         if reason != Reason.NONE:
             return reason
-        tell_gap(state, out, event.account, event.auction, event.instrument, -event.quantity, event.price)
+        lots = -event.quantity
+        tell_gap(state, out, event.account, event.auction, event.instrument, lots, event.price, required)
     auction = state.auctions.get(event.auction)
     if auction is not None and event.quantity:
         before = auction.remaining

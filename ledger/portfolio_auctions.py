@@ -7,7 +7,7 @@ import numpy as np
 
 from ledger.charges import charge
 from ledger.legs import refusal
-from ledger.margining import margin_with_orders
+from ledger.margining import margin_with_orders, margins_of
 from ledger.orders import position_of
 from ledger.outbox import Outbox
 from ledger.state import Life, Order, Portfolio, State
@@ -274,6 +274,7 @@ def portfolio_awarded(state: State, event: e.PortfolioAwarded, out: Outbox) -> R
     _release(state, out, event.bidder, event.auction, event.bid)
     index = np.full(len(rows), out.index, np.uint32)
     template = EVENTS.by_class[e.PortfolioAwarded].template
+    required = required_before(state, event.account)
     legs, _ = post_run(state, out, rows, index, LegKind.LIQUIDATION, template)
     charge(state, legs, event.account, state.parameter(Parameter.WHOLE_LIQUIDATION_FEE))
     place = {instrument: 2 * n for n, instrument in enumerate(running.lots)}
@@ -281,13 +282,24 @@ def portfolio_awarded(state: State, event: e.PortfolioAwarded, out: Outbox) -> R
         leg["leg"] += place[int(leg["instrument"])]
     out.emit_rows(LegPosted, legs)
     for row, (instrument, quantity) in zip(rows, running.lots.items(), strict=True):
-        tell_gap(state, out, event.account, event.auction, instrument, quantity, int(row["price"]))
+        tell_gap(state, out, event.account, event.auction, instrument, quantity, int(row["price"]), required)
     return Reason.NONE
 
 
-def tell_gap(state: State, out: Outbox, account: int, number: int, instrument: int, quantity: int, price: int) -> None:
+def required_before(state: State, account: int) -> int | None:
+    """The maintenance margin of a failing account before its legs are posted, micro-dollars, for `tell_gap`; None where
+    this shard has nothing to tell."""
+    # Computed from the books: margins last known are derived, and a shard that begins from a snapshot has none.
+    told = state.parameter(Parameter.GAP_TOLD) and state.owns(account)
+    return margins_of(state, account).maintenance if told else None
+
+
+def tell_gap(
+    state: State, out: Outbox, account: int, number: int, instrument: int, quantity: int, price: int,
+    required: int | None,
+) -> None:  # fmt: skip
     """Say what a liquidated leg of `quantity` lots, signed as the account's, lost against the mark at this price."""
-    if not state.parameter(Parameter.GAP_TOLD) or not state.owns(account):
+    if required is None:
         return
     m = state.market
     terms = int(m.tick_value[instrument]), int(m.contract_value[instrument])
@@ -310,6 +322,6 @@ def tell_gap(state: State, out: Outbox, account: int, number: int, instrument: i
             quantity=quantity,
             worth=worth,
             lost=lost,
-            maintenance=int(state.margins.maintenance[account]),
+            maintenance=required,
         )
     )

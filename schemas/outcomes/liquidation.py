@@ -162,7 +162,7 @@ class LiquidationGap:
     """A liquidated leg's price against its mark. Micro-dollars.
 
     `worth` is the leg's value at the mark, `lost` what the account got less than that (or paid more);
-    `maintenance` is what its whole portfolio required at the mark.
+    `maintenance` is what its whole portfolio required before the leg was posted.
     """
 
     index: U32

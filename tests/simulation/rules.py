@@ -30,6 +30,10 @@ class Broken(AssertionError):  # noqa: N818 - named for what is found
         self.rule = rule
         self.found = found
 
+    def __reduce__(self) -> tuple[type[Broken], tuple[str, str]]:
+        """So that it comes back whole from another process."""
+        return Broken, (self.rule, self.found)
+
 
 def check(topics: Topics, course: Course, clients: Sequence[Client], *, lockstep: bool) -> None:
     """Raise Broken at the first rule that does not hold."""
