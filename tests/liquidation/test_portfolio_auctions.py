@@ -8,6 +8,7 @@ from managed import Managed
 from pytest_bdd import given, parsers, scenarios, then, when
 from world import HOUR, PERP_BTC, PERP_ETH, SPAN, USD, reasons
 
+from ledger.snapshot import dump, load
 from liquidation import auction
 from schemas import events as e
 from schemas.kinds import ClosingReason, LegKind, Parameter, Reason
@@ -332,6 +333,23 @@ def test_the_gap_of_an_award_is_told() -> None:
     }
     assert {one.mark for one in told.values()} == {w.marks}
     assert all(one.maintenance > 0 for one in told.values())
+
+
+def test_a_shard_begun_from_a_snapshot_tells_the_same_gap() -> None:
+    told = []
+    for restarted in (False, True):
+        w = world()
+        number = falls(w)
+        bid(w, 1, 19, number, 300)
+        w.answer()
+        w.mark()
+        w.answer()
+        w.mark()
+        if restarted:
+            w.clearing.states = [load(dump(state), w.clearing.shard_of) for state in w.clearing.states]
+        w.answer()
+        told.append(heard(w, LiquidationGap))
+    assert told[0] == told[1] and len(told[0]) == 2
 
 
 def test_a_backstop_says_its_room_at_each_mark_until_it_ends_it() -> None:
