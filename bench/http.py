@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
-from threading import Thread
 from time import perf_counter, sleep
 from typing import Any, Final
 
@@ -20,13 +19,10 @@ import httpx
 import numpy as np
 
 from bench.fold import entries
-from bench.system import ACCOUNTS, JARS, PATIENCE, System, bare, running
-from ledger.journal.kafka import Stored
+from bench.system import ACCOUNTS, JARS, PATIENCE, System, bare, listener, running
 from services.broker import Broker, fetched
 from services.client import Client
 from services.gateway.keys import ready_keys
-from services.pauses import keep
-from services.processors.records import number_of
 from services.up import free_port
 from services.workers.parts import WHOLE
 
@@ -92,23 +88,7 @@ def latencies(system: System, client: Client) -> tuple[list[float], list[float]]
     count = requests * TOGETHER
     ready = entries(np.random.default_rng(6), ACCOUNTS, system.sent + 1, count, PER_ENTRY)
     n = system.sent
-    first = system.outcomes[0].end()
-    heard: dict[int, float] = {}
-
-    def listen() -> None:
-        at = first
-        while len(heard) < count:
-            records: list[Stored] = system.outcomes[0].tail(at, PATIENCE)
-            now = perf_counter()
-            if not records:
-                return
-            for record in records:
-                heard.setdefault(number_of(record.key or b""), now)
-            at = records[-1].offset + 1
-
-    keep()  # this program's own pauses are not the system's
-    listening = Thread(target=listen)
-    listening.start()
+    listening, heard = listener(system, count)
     begun = perf_counter()
     due: list[float] = []
     receipts: list[float] = []

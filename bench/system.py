@@ -142,14 +142,10 @@ def throughput(system: System) -> float:
     return MEASURED * PER_ENTRY / (ended - begun)
 
 
-def latencies(system: System) -> list[float]:
-    """Seconds from before an append to having read the outcomes, entry by entry, at RATE trades a second."""
-    count = int(SECONDS * RATE / SMALL)
-    ready = entries(np.random.default_rng(3), ACCOUNTS, system.sent + 1, count, SMALL)
-    first = system.outcomes[0].end()
-    sent: list[float] = []
-    heard: dict[int, float] = {}
-    n = system.sent
+def listener(system: System, count: int) -> tuple[Thread, dict[int, float]]:
+    """A thread that reads the next `count` outcomes, started, and when each was read, by n."""
+    keep()  # this program's own pauses are not the system's
+    first, heard = system.outcomes[0].end(), dict[int, float]()
 
     def listen() -> None:
         at = first
@@ -162,9 +158,18 @@ def latencies(system: System) -> list[float]:
                 heard.setdefault(number_of(record.key or b""), now)
             at = records[-1].offset + 1
 
-    keep()  # this program's own pauses are not the system's
     listening = Thread(target=listen)
     listening.start()
+    return listening, heard
+
+
+def latencies(system: System) -> list[float]:
+    """Seconds from before an append to having read the outcomes, entry by entry, at RATE trades a second."""
+    count = int(SECONDS * RATE / SMALL)
+    ready = entries(np.random.default_rng(3), ACCOUNTS, system.sent + 1, count, SMALL)
+    sent: list[float] = []
+    n = system.sent
+    listening, heard = listener(system, count)
     begun = perf_counter()
     for at, entry in enumerate(ready):
         due = begun + at * SMALL / RATE

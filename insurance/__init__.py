@@ -1,1 +1,1 @@
-"""The default waterfall past the account itself: the insurance fund and auto-deleveraging."""
+"""What stands behind a failing account: the fund and its backers, waterfall policies, deleveraging, breakers."""

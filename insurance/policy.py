@@ -6,16 +6,16 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import Enum
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
 from schemas.events import PolicyLayer, PolicyPublished
 from schemas.kinds import WaterfallLayer
 from schemas.limits import BASIS_POINTS, MAX_AMOUNT, MICRO
+from schemas.strict import Fault, Table, TomlError, at, day_of, only, text_of, value_of
 
 SHIPPED: Final = ("exchange", "ccp")
 """policies that come with the package, by name"""
@@ -28,31 +28,7 @@ POOLS: Final = frozenset({WaterfallLayer.OWN_CAPITAL, WaterfallLayer.FUND, Water
 LAST: Final = frozenset({WaterfallLayer.DELEVERAGING, WaterfallLayer.TEAR_UP})
 """one of these ends every policy: what is left must fall somewhere"""
 _MEMBERS: Final = (WaterfallLayer.MEMBER_CONTRIBUTION, WaterfallLayer.DEFAULT_FUND, WaterfallLayer.ASSESSMENT)
-_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _DECIMAL: Final = re.compile(r"\d{1,12}(\.\d{1,6})?")
-
-
-class Fault(Enum):
-    """What can be wrong with a policy's text."""
-
-    NOT_ASCII = "not ASCII"
-    TOO_LONG = "too long"
-    NOT_TOML = "not TOML"
-    UNKNOWN_KEY = "unknown key"
-    MISSING = "missing"
-    WRONG_TYPE = "wrong type"
-    OUT_OF_RANGE = "out of range"
-    UNKNOWN_LAYER = "no layer"
-    BAD_ORDER = "layers refused"
-
-
-class PolicyError(ValueError):
-    """A policy that cannot be read: what is wrong, where in the text, and what stands there."""
-
-    def __init__(self, fault: Fault, path: str, what: str) -> None:
-        super().__init__(f"{path or 'policy'}: {fault.value}: {what}")
-        self.fault = fault
-        self.path = path
 
 
 class Rank(NamedTuple):
@@ -143,25 +119,23 @@ def _cap_fault(rank: Rank) -> str | None:
 
 
 def parse_policy(text: str) -> Policy:
-    """The policy a text tells. Raises PolicyError at the first thing that is wrong."""
+    """The policy a text tells. Raises TomlError at the first thing that is wrong."""
     if not text.isascii():
-        raise PolicyError(Fault.NOT_ASCII, "", "a policy is written in ASCII")
+        raise TomlError(Fault.NOT_ASCII, "", "a policy is written in ASCII", "policy")
     if len(text) > MAX_TEXT:
-        raise PolicyError(Fault.TOO_LONG, "", f"{len(text)} characters, {MAX_TEXT} are allowed")
+        raise TomlError(Fault.TOO_LONG, "", f"{len(text)} characters, {MAX_TEXT} are allowed", "policy")
     try:
         whole = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
-        raise PolicyError(Fault.NOT_TOML, "", str(error)) from error
-    _only(whole, "", ("name", "published", "description", "layers"))
-    published = _text(whole, "", "published", 10)
-    if not _DAY.fullmatch(published) or not 1 <= int(published[5:7]) <= 12 or not 1 <= int(published[8:]) <= 31:
-        raise PolicyError(Fault.OUT_OF_RANGE, "published", f"{published!r} is no day YYYY-MM-DD")
-    rows = _present(whole, "", "layers")
+        raise TomlError(Fault.NOT_TOML, "", str(error), "policy") from error
+    only(whole, "", ("name", "published", "description", "layers"))
+    published = day_of(whole, "", "published")
+    rows = value_of(whole, "", "layers")
     if not isinstance(rows, list) or not rows:
-        raise PolicyError(Fault.WRONG_TYPE, "layers", "not an array of tables")
-    layers = tuple(_layer(row, f"layers[{at}]") for at, row in enumerate(rows))
+        raise TomlError(Fault.WRONG_TYPE, "layers", "not an array of tables")
+    layers = tuple(_layer(row, f"layers[{place}]") for place, row in enumerate(rows))
     if why := fault_of([layer.rank for layer in layers]):
-        raise PolicyError(Fault.BAD_ORDER, "layers", why)
+        raise TomlError(Fault.BAD_ORDER, "layers", why)
     return Policy(
         name=_text(whole, "", "name", 24),
         published=published,
@@ -190,52 +164,34 @@ def published(policy: Policy, number: int, time: int, effective: int) -> list[Po
 
 def _layer(row: Any, path: str) -> Layer:
     if not isinstance(row, dict):
-        raise PolicyError(Fault.WRONG_TYPE, path, "not a table")
-    _only(row, path, ("layer", "share", "amount", "meaning"))
+        raise TomlError(Fault.WRONG_TYPE, path, "not a table")
+    only(row, path, ("layer", "share", "amount", "meaning"))
     name = _text(row, path, "layer", 24)
     if name != name.lower() or name.upper() not in WaterfallLayer.__members__:
         known = ", ".join(layer.name.lower() for layer in WaterfallLayer if layer)
-        raise PolicyError(Fault.UNKNOWN_LAYER, f"{path}.layer", f"{name!r}; known are {known}")
+        raise TomlError(Fault.UNKNOWN_LAYER, f"{path}.layer", f"{name!r}; known are {known}")
     share = _scaled(row, path, "share", BASIS_POINTS) if "share" in row else BASIS_POINTS
     amount = _scaled(row, path, "amount", MICRO) if "amount" in row else 0
     if "amount" in row and amount == 0:
-        raise PolicyError(Fault.OUT_OF_RANGE, f"{path}.amount", "a layer limited to nothing is none")
+        raise TomlError(Fault.OUT_OF_RANGE, f"{path}.amount", "a layer limited to nothing is none")
     return Layer(Rank(WaterfallLayer[name.upper()], share, amount), _text(row, path, "meaning", 500))
 
 
-def _only(table: Mapping[str, Any], path: str, keys: tuple[str, ...]) -> None:
-    for key in table:
-        if key not in keys:
-            raise PolicyError(Fault.UNKNOWN_KEY, _at(path, key), f"known are {', '.join(keys)}")
+def _text(table: Table, path: str, key: str, most: int) -> str:
+    value = text_of(table, path, key, most).strip()
+    if not value:
+        raise TomlError(Fault.OUT_OF_RANGE, at(path, key), "nothing but blanks")
+    return value
 
 
-def _present(table: Mapping[str, Any], path: str, key: str) -> Any:
-    if key not in table:
-        raise PolicyError(Fault.MISSING, _at(path, key), "it has no default")
-    return table[key]
-
-
-def _text(table: Mapping[str, Any], path: str, key: str, most: int) -> str:
-    value = _present(table, path, key)
-    if not isinstance(value, str):
-        raise PolicyError(Fault.WRONG_TYPE, _at(path, key), f"{type(value).__name__} is not a string")
-    if not 0 < len(value.strip()) <= most:
-        raise PolicyError(Fault.OUT_OF_RANGE, _at(path, key), f"{len(value)} characters, 1 to {most} are allowed")
-    return value.strip()
-
-
-def _scaled(table: Mapping[str, Any], path: str, key: str, unit: int) -> int:
+def _scaled(table: Table, path: str, key: str, unit: int) -> int:
     """A decimal (a number, or digits in a string) as a whole number of 1 / unit."""
     value = table[key]
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
-        raise PolicyError(Fault.WRONG_TYPE, _at(path, key), f"{type(value).__name__} is not a decimal number")
+        raise TomlError(Fault.WRONG_TYPE, at(path, key), f"{type(value).__name__} is not a decimal number")
     if not _DECIMAL.fullmatch(str(value)):
-        raise PolicyError(Fault.OUT_OF_RANGE, _at(path, key), f"{value!s} is no decimal of a usual size")
+        raise TomlError(Fault.OUT_OF_RANGE, at(path, key), f"{value!s} is no decimal of a usual size")
     scaled = Decimal(str(value)) * unit
     if scaled != scaled.to_integral_value():
-        raise PolicyError(Fault.OUT_OF_RANGE, _at(path, key), f"{value} is finer than 1/{unit}")
+        raise TomlError(Fault.OUT_OF_RANGE, at(path, key), f"{value} is finer than 1/{unit}")
     return int(scaled)
-
-
-def _at(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key

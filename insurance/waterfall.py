@@ -4,49 +4,47 @@ how much of it each layer of a published policy has room for."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import IntEnum
 from typing import Final, NamedTuple
 
 from insurance.policy import InForce, Rank
 from schemas.chart import House
 from schemas.kinds import WaterfallLayer
-from schemas.limits import BASIS_POINTS
-
-
-class Layer(IntEnum):
-    """Who bears a loss where no policy is published, first to last."""
-
-    ACCOUNT = 1
-    FUND = 2
-    DELEVERAGING = 3
+from schemas.limits import BASIS_POINTS, MICRO
 
 
 class Step(NamedTuple):
     """A step of the waterfall: the layer and the rule it follows, as told to customers."""
 
-    layer: Layer
+    layer: WaterfallLayer
     rule: str
 
 
-WATERFALL: Final = (
-    Step(Layer.ACCOUNT, "The account's own positions and collateral are sold by Dutch auction and pay first."),
-    Step(Layer.FUND, "What it still owes the insurance fund pays; where the fund falls short, pro rata."),
+UNPUBLISHED: Final = (
     Step(
-        Layer.DELEVERAGING,
+        WaterfallLayer.OWN_COLLATERAL,
+        "The account's own positions and collateral are sold by Dutch auction and pay first.",
+    ),
+    Step(WaterfallLayer.FUND, "What it still owes the insurance fund pays; where the fund falls short, pro rata."),
+    Step(
+        WaterfallLayer.DELEVERAGING,
         "What the fund cannot carry is closed against the other side at the bankruptcy price, the most profitable and"
         " most leveraged first.",
     ),
 )
+"""what holds while no policy is published"""
 
 
-def borne(loss: int, account: int, fund: int) -> dict[Layer, int]:
-    """A loss laid on the layers in their order: what the account has, what the fund has, the rest on deleveraging.
+def steps(policy: InForce | None) -> list[str]:
+    """The waterfall that holds, a line a layer, in order: the policy in force, or what holds where there is none."""
+    if policy is None:
+        return [f"{step.layer.name.lower()}: {step.rule}" for step in UNPUBLISHED]
+    return [_limited(rank) for rank in policy.ranks]
 
-    All in one unit. `loss` >= 0; an account or a fund that stands below zero has nothing. The sum is the loss.
-    """
-    own = min(loss, max(account, 0))
-    carried = min(loss - own, max(fund, 0))
-    return {Layer.ACCOUNT: own, Layer.FUND: carried, Layer.DELEVERAGING: loss - own - carried}
+
+def _limited(rank: Rank) -> str:
+    limits = [f"{rank.share} basis points"] if rank.share != BASIS_POINTS else []
+    limits += [f"{rank.amount / MICRO:g} dollars in each asset"] if rank.amount else []
+    return rank.layer.name.lower() + (f": at most {' and '.join(limits)}" if limits else "")
 
 
 HOUSE_OF: Final[Mapping[WaterfallLayer, House]] = {

@@ -12,7 +12,6 @@ from ledger.outbox import Outbox
 from ledger.schedule import schedule
 from ledger.state import State
 from risk.profile import MAX_TEXT, Netting, parse_profile
-from risk.strict import ProfileError
 from risk.tables import Profiles
 from risk.vectors import on_cache_line
 from schemas import events as e
@@ -27,6 +26,7 @@ from schemas.limits import (
     UNDERLYING_UNITS,
 )
 from schemas.outcomes import ParameterApplied
+from schemas.strict import TomlError
 from schemas.wire import Rows, Run
 
 MARKET_ROWS: Final = frozenset({e.InstrumentMark, e.AssetMark, e.UnderlyingMark, e.RiskArray})
@@ -98,7 +98,7 @@ def profile_published(state: State, event: e.ProfilePublished, out: Outbox) -> R
         return Reason.PROFILE_INVALID
     try:
         parse_profile(text)
-    except ProfileError:
+    except TomlError:
         return Reason.PROFILE_INVALID
     known = event.profile in state.facts.profile_texts
     if event.profile >= MAX_PROFILES:

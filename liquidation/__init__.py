@@ -1,1 +1,1 @@
-"""Who is liquidated, what is sold first, and at what price: the health ladder, plans and Dutch auctions."""
+"""Who is liquidated, what is sold first, at what price: the health ladder, plans, auctions, backstops, impact."""

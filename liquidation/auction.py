@@ -1,4 +1,4 @@
-"""A Dutch auction: the price at each mark since it opened, and which bids it is awarded to."""
+"""A Dutch auction: its terms, the price at each mark since it opened, which bids win, how far it has come."""
 
 from __future__ import annotations
 

@@ -451,12 +451,10 @@ class Desk:
 
 
 def _case(one: _Unplanned, view: MarketView) -> Case:
-    held = sorted(sellable(one.failing, view))
     holdings = tuple(
-        Holding(has.instrument, rest, has.worth * rest // has.quantity, has.released, has.collateral, depth)
-        for has in held
+        has._replace(quantity=rest, worth=has.worth * rest // has.quantity, depth=view.depth(has.instrument))
+        for has in sorted(sellable(one.failing, view))
         if (rest := one.left[has.instrument]) != 0
-        for depth in (view.depth(has.instrument),)
     )
     return Case(one.failing.account, one.failing.equity, holdings, one.failing.balances)
 

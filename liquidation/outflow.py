@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from schemas.chart import House
+from schemas.defaults import HOUR
 from schemas.events import WithdrawalJudged, WithdrawalsHeld
 from schemas.kinds import Reason
 from schemas.limits import BASIS_POINTS
@@ -24,7 +25,7 @@ LISTENS: Final = (DeficitFound, LiquidationDue, HouseBalance, MarkDone, Withdraw
 """The outcomes the gate acts on; it passes over all others."""
 OWN: Final = frozenset({House.FEES, House.FUND, House.OWN_CAPITAL})
 """the house accounts that are the clearinghouse's own money: together below zero in an asset, it is in deficit"""
-DAY: Final = 86_400_000_000
+DAY: Final = 24 * HOUR
 """microseconds; a day begins at midnight UTC of the marks' time"""
 
 

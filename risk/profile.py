@@ -14,12 +14,13 @@ from enum import IntEnum
 from typing import Final
 
 from risk.scenarios import Scenario, ScenarioError, grid, linear, span16
-from risk.strict import (
+from schemas.limits import BASIS_POINTS
+from schemas.strict import (
     DEFAULT,
     SYMBOL,
     Fault,
-    ProfileError,
     Table,
+    TomlError,
     day_of,
     flag_of,
     numbers_of,
@@ -31,7 +32,6 @@ from risk.strict import (
     text_of,
     whole_of,
 )
-from schemas.limits import BASIS_POINTS
 
 MAX_TEXT: Final = 1 << 15
 """characters of a profile"""
@@ -110,27 +110,27 @@ class Profile:
 
 
 def profile_digest(text: str) -> bytes:
-    """The SHA-256 of a profile's text. Raises ProfileError(NOT_ASCII)."""
+    """The SHA-256 of a profile's text. Raises TomlError(NOT_ASCII)."""
     try:
         return hashlib.sha256(text.encode("ascii")).digest()
     except UnicodeEncodeError as error:
-        raise ProfileError(Fault.NOT_ASCII, "", f"character {error.start}") from None
+        raise TomlError(Fault.NOT_ASCII, "", f"character {error.start}") from None
 
 
 def parse_profile(text: str) -> Profile:
-    """A profile from its TOML text. Raises ProfileError at the first thing that is wrong."""
+    """A profile from its TOML text. Raises TomlError at the first thing that is wrong."""
     if not text.isascii():
-        raise ProfileError(Fault.NOT_ASCII, "", repr(next(c for c in text if not c.isascii())))
+        raise TomlError(Fault.NOT_ASCII, "", repr(next(c for c in text if not c.isascii())))
     if len(text) > MAX_TEXT:
-        raise ProfileError(Fault.TOO_LONG, "", f"{len(text)} characters, at most {MAX_TEXT}")
+        raise TomlError(Fault.TOO_LONG, "", f"{len(text)} characters, at most {MAX_TEXT}")
     try:
         whole = tomllib.loads(text, parse_float=Decimal)
     except (ValueError, ArithmeticError, RecursionError) as error:
-        raise ProfileError(Fault.NOT_TOML, "", str(error)) from None
+        raise TomlError(Fault.NOT_TOML, "", str(error)) from None
     only(whole, "", _PROFILE_KEYS)
     netting = text_of(whole, "", "netting")
     if netting not in ("position", "underlying"):
-        raise ProfileError(Fault.UNKNOWN_KIND, "netting", repr(netting))
+        raise TomlError(Fault.UNKNOWN_KIND, "netting", repr(netting))
     profile = Profile(
         name=text_of(whole, "", "name"),
         published=day_of(whole, "", "published"),
@@ -179,13 +179,13 @@ def _check(profile: Profile) -> None:
         for scenario in profile.moves:
             move = scenario.scans * risk.price_scan / BASIS_POINTS + scenario.move
             if move <= -1.0:
-                raise ProfileError(
+                raise TomlError(
                     Fault.OUT_OF_RANGE, f"{path}.price_scan", f"scenario {scenario.id} moves the price by {move:+g}"
                 )
         if risk.basis and profile.netting == Netting.POSITION:
-            raise ProfileError(Fault.NOT_NETTED, f"{path}.basis", f"{risk.basis} basis points")
+            raise TomlError(Fault.NOT_NETTED, f"{path}.basis", f"{risk.basis} basis points")
     if profile.credits and profile.netting == Netting.POSITION:
-        raise ProfileError(Fault.NOT_NETTED, "credits", f"{len(profile.credits)} pairs")
+        raise TomlError(Fault.NOT_NETTED, "credits", f"{len(profile.credits)} pairs")
 
 
 def _scenarios(table: Table) -> tuple[Scenario, ...]:
@@ -207,18 +207,18 @@ def _scenarios(table: Table) -> tuple[Scenario, ...]:
             only(table, "scenarios", ("kind", "moves", "scans"))
             return linear(numbers_of(table, "scenarios", "moves"), scans=flag_of(table, "scenarios", "scans"))
     except ScenarioError as error:
-        raise ProfileError(Fault.BAD_SCENARIOS, "scenarios", str(error)) from None
-    raise ProfileError(Fault.UNKNOWN_KIND, "scenarios.kind", repr(kind))
+        raise TomlError(Fault.BAD_SCENARIOS, "scenarios", str(error)) from None
+    raise TomlError(Fault.UNKNOWN_KIND, "scenarios.kind", repr(kind))
 
 
 def _underlyings(table: Table) -> dict[str, UnderlyingRisk]:
     if DEFAULT not in table:
-        raise ProfileError(Fault.MISSING, f"underlyings.{DEFAULT}", "numbers of the underlyings that are not named")
+        raise TomlError(Fault.MISSING, f"underlyings.{DEFAULT}", "numbers of the underlyings that are not named")
     risks = {}
     for symbol in table:
         one, path = table_of(table, "underlyings", symbol), f"underlyings.{symbol}"
         if not SYMBOL.fullmatch(symbol):
-            raise ProfileError(Fault.OUT_OF_RANGE, path, "a symbol has 1 to 8 visible characters")
+            raise TomlError(Fault.OUT_OF_RANGE, path, "a symbol has 1 to 8 visible characters")
         only(one, path, ("price_scan", "vol_scan", "basis", "short_option_minimum"))
         risks[symbol] = UnderlyingRisk(
             price_scan=points_of(one, path, "price_scan", 1, BASIS_POINTS),
@@ -231,15 +231,15 @@ def _underlyings(table: Table) -> dict[str, UnderlyingRisk]:
 
 def _credits(entries: object) -> tuple[Credit, ...]:
     if not isinstance(entries, list):
-        raise ProfileError(Fault.WRONG_TYPE, "credits", "not an array of tables")
+        raise TomlError(Fault.WRONG_TYPE, "credits", "not an array of tables")
     pairs: list[Credit] = []
     for number, entry in enumerate(entries):
         path = f"credits[{number}]"
         if not isinstance(entry, dict):
-            raise ProfileError(Fault.WRONG_TYPE, path, "not a table")
+            raise TomlError(Fault.WRONG_TYPE, path, "not a table")
         only(entry, path, ("a", "b", "rate"))
         a, b = symbol_of(entry, path, "a"), symbol_of(entry, path, "b")
         if a == b or any({a, b} == {pair.a, pair.b} for pair in pairs):
-            raise ProfileError(Fault.SAME_PAIR, path, f"{a} and {b}")
+            raise TomlError(Fault.SAME_PAIR, path, f"{a} and {b}")
         pairs.append(Credit(a, b, points_of(entry, path, "rate", 1, BASIS_POINTS)))
     return tuple(pairs)

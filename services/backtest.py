@@ -117,7 +117,7 @@ def backtest(
     """Walk every profile over every book, a start each `step` hours from `first` to `last` (microseconds, excluded).
 
     `told` hears how many walks of all are done. With `jobs` above 1 so many processes share the walks.
-    Raises NoHistory, risk.strict.ProfileError.
+    Raises NoHistory, schemas.strict.TomlError.
     """
     if not 1 <= step <= 24 * 30:
         raise NoHistory(f"a start every {step} hours: 1 to {24 * 30} are possible")

@@ -22,11 +22,11 @@ from risk.margin.model import Header
 from risk.margin.policy import HEADER, calculator
 from risk.profile import parse_profile
 from risk.regimes import NAMES, Regimes, features, filtered, fitted, labels, smoothed
-from risk.strict import DEFAULT
 from schemas.events import EVENTS
 from schemas.jsonform import to_json
 from schemas.limits import BASIS_POINTS
 from schemas.sources import Role, source
+from schemas.strict import DEFAULT
 from schemas.units import format_time
 from services.history import Bars, read_bars, read_dvol
 from services.run import profile_events
@@ -147,7 +147,7 @@ def read_store(directory: Path) -> Store:
 
 
 def rules_of(text: str, lookback: int = 0) -> Rules:
-    """What the profile states, with `lookback` (days; 0: its own). Raises ProfileError, Unfit where it has no scan
+    """What the profile states, with `lookback` (days; 0: its own). Raises TomlError, Unfit where it has no scan
     ranges."""
     whole = tomllib.loads(text, parse_float=Decimal)
     known = _SCALES if whole.get("model") == "crypto_span" else _SCANS
@@ -209,7 +209,7 @@ def proposed(text: str, store: Store, to: int, tool: Tool, found: Study, lookbac
     `lookback` days (0: those the profile states, which the new text then states).
 
     An underlying without a history of its own cannot be calibrated; `default` takes the largest of those that the
-    profile does not name, or of all. Raises Unfit, TooFew, ProfileError where the scenarios cannot bear the new ranges.
+    profile does not name, or of all. Raises Unfit, TooFew, TomlError where the scenarios cannot bear the new ranges.
     """
     rules = rules_of(text, lookback)
     scales = rules.unit != 1.0

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from risk.backtest.portfolios import BOOKS, NOTIONAL, Book
-from risk.strict import ProfileError
+from schemas.strict import TomlError
 from services.backtest import (
     DAILY,
     HOURLY,
@@ -84,7 +84,7 @@ def backtest_command(
         raise Refused(f"{error.path}: {error.code}: {error.message}") from error
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}") from error
-    except (NoHistory, ProfileError, ValueError) as error:
+    except (NoHistory, TomlError, ValueError) as error:
         raise Refused(str(error)) from error
     for table in tables(told):
         CONSOLE.print(table)

@@ -303,9 +303,13 @@ def unwicked(row: _Row) -> _Row:
     )
 
 
+def _bar(symbol: str, row: _Row) -> Bar:
+    return Bar.model_construct(ts=row.time, symbol=symbol, open=row.open, high=row.high, low=row.low, close=row.close)
+
+
 def cut(row: _Row, width: int, into: int) -> list[_Row]:
     """A bar of `width` microseconds as so many shorter ones: PROXY, straight lines through its four points."""
-    stops = markets.points(row)  # type: ignore[arg-type]  # a row has a bar's fields
+    stops = markets.points(_bar("", row))
     at = [round(float(value)) for value in np.interp(np.linspace(0.0, 3.0, into + 1), np.arange(4.0), stops)]
     return [
         _Row(row.time + part * (width // into), begin, max(begin, end), min(begin, end), end)
@@ -336,9 +340,7 @@ def _bars(symbol: str, found: Mapping[int, _Row], crash: Crash, width: int) -> l
     for time in range(first, last, width):
         row = unwicked(found.get(time, _Row(time, before, before, before, before)))
         before = row.close
-        bars.append(
-            Bar.model_construct(ts=time, symbol=symbol, open=row.open, high=row.high, low=row.low, close=row.close)
-        )
+        bars.append(_bar(symbol, row))
     return bars
 
 

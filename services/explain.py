@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from insurance.porting import RULES
-from insurance.waterfall import WATERFALL
+from insurance.waterfall import steps
 from ledger.journal.outcomes import OutcomeLog
 from ledger.members import must_close, pool_of, window_over
 from ledger.snapshot import digest_of
@@ -115,7 +115,7 @@ def explained(directory: Path, account: int, position: int) -> dict[str, Any]:
         **taken_apart(state, account),
         **({"default": member_default(state, account)} if state.in_default(account) else {}),
         "said": said_of(directory, state, account, position),
-        "waterfall": [f"{step.layer.name.lower()}: {step.rule}" for step in WATERFALL],
+        "waterfall": steps(state.facts.policy),
     }
 
 

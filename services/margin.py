@@ -16,7 +16,7 @@ from risk.margin.calculator import Answer, Side, answer, in_float
 from risk.margin.exact import up
 from risk.margin.model import Calculator
 from risk.margin.policy import calculator
-from risk.strict import ProfileError, Table
+from schemas.strict import Table, TomlError
 from schemas.units import format_time
 from services.margin_reading import BadInput, parsed, read_market, read_portfolio
 
@@ -54,7 +54,7 @@ def ready(profile: str, overrides: str | Table = "") -> Calculator:
     text = profile_text(profile)
     try:
         return calculator(text, overrides)
-    except ProfileError as error:
+    except TomlError as error:
         code = "".join(word.capitalize() for word in error.fault.name.split("_"))
         raise BadInput(code, str(error), _profile_path(text, overrides, error)) from None
 
@@ -201,14 +201,14 @@ def _answered(line: str | bytes, calculators: dict[tuple[str, str], Calculator],
     return margin_of(calculators[asked], read_portfolio(request["portfolio"], market), market, floats=floats)
 
 
-def _profile_path(text: str, overrides: str | Table, error: ProfileError) -> str:
+def _profile_path(text: str, overrides: str | Table, error: TomlError) -> str:
     """Where the fault stands: in the overrides if the profile alone has it not."""
     where = "profile"
     if overrides:
         try:
             calculator(text)
             where = "overrides"
-        except ProfileError as alone:
+        except TomlError as alone:
             where = "profile" if (alone.fault, alone.path) == (error.fault, error.path) else "overrides"
     return f"$.{where}.{error.path}" if error.path else f"$.{where}"
 

@@ -13,8 +13,8 @@ from risk.margin.answer import Assessment
 from risk.margin.book import Instrument, Kind, Market, Portfolio, Underlying
 from risk.margin.exact import Fact
 from risk.margin.model import Assess
-from risk.strict import Fault, ProfileError, Table, at, only, real_of, table_of
 from risk.surface.ages import BadLimits, Limits, State, Widening, both_ways, checked, widened, widest
+from schemas.strict import Fault, Table, TomlError, at, only, real_of, table_of
 from schemas.units import format_time
 
 MOST_HOURS = 87_600.0
@@ -32,7 +32,7 @@ class Ages:
 
 
 def read_ages(whole: Table) -> Ages | None:
-    """The profile's table `ages`; None where it has none: ages do nothing then. Raises ProfileError."""
+    """The profile's table `ages`; None where it has none: ages do nothing then. Raises TomlError."""
     if "ages" not in whole:
         return None
     table = table_of(whole, "", "ages")
@@ -51,7 +51,7 @@ def _limits(table: Table, key: str) -> Limits:
     try:
         return checked(limits)
     except BadLimits as error:
-        raise ProfileError(Fault.OUT_OF_RANGE, where, str(error)) from None
+        raise TomlError(Fault.OUT_OF_RANGE, where, str(error)) from None
 
 
 def with_ages(assess: Assess, ages: Ages | None) -> Assess:

@@ -23,8 +23,8 @@ from risk.margin.exact import Fact, Number, finely, total
 from risk.margin.model import Header
 from risk.margin.valuing import Quoted
 from risk.margin.worth import Haircut, Held, held
-from risk.strict import DEFAULT, Fault, ProfileError, Table, at, decimal_of, only, real_of, table_of, value_of
 from schemas.limits import BASIS_POINTS
+from schemas.strict import DEFAULT, Fault, Table, TomlError, at, decimal_of, only, real_of, table_of, value_of
 
 Tiers = Mapping[str, tuple[Tier, ...]]
 """by asset, dollars; "default" for those not named"""
@@ -75,7 +75,7 @@ class Backing(NamedTuple):
 
 
 def terms_of(table: Table, path: str, header: Header) -> Terms:
-    """The table of that path, `collateral_terms` in a profile. Raises ProfileError."""
+    """The table of that path, `collateral_terms` in a profile. Raises TomlError."""
     inner = table_of(table, "", path)
     only(
         inner,
@@ -227,7 +227,7 @@ def _tiers(table: Table, path: str, key: str) -> Tiers:
     for asset in whole:
         rows, where = value_of(whole, inner, asset), at(inner, asset)
         if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == 2 for row in rows):
-            raise ProfileError(Fault.WRONG_TYPE, where, "not an array of pairs: dollars, part of them that counts")
+            raise TomlError(Fault.WRONG_TYPE, where, "not an array of pairs: dollars, part of them that counts")
         pairs = [
             (Fraction(decimal_of(size, f"{where}[{n}][0]")), Fraction(decimal_of(part, f"{where}[{n}][1]")))
             for n, (size, part) in enumerate(rows)
@@ -235,5 +235,5 @@ def _tiers(table: Table, path: str, key: str) -> Tiers:
         try:
             told[asset] = limits.tiers_of(pairs)
         except limits.TiersRise as error:
-            raise ProfileError(Fault.OUT_OF_RANGE, where, str(error)) from None
+            raise TomlError(Fault.OUT_OF_RANGE, where, str(error)) from None
     return told

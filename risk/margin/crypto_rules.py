@@ -13,7 +13,7 @@ from risk.margin.collateral_rules import Terms, terms_of
 from risk.margin.grid import move_of
 from risk.margin.model import Header, MarginPeriod
 from risk.margin.worth import Haircut, haircuts_of
-from risk.strict import DEFAULT, Fault, ProfileError, Table, at, only, real_of, table_of, text_of, value_of
+from schemas.strict import DEFAULT, Fault, Table, TomlError, at, only, real_of, table_of, text_of, value_of
 
 MOST_DOLLARS: Final = 1e12
 
@@ -135,7 +135,7 @@ def deviations(confidence: float, distribution: str, degrees: float) -> float:
 
 
 def read_rules(table: Table, header: Header) -> Rules:
-    """The profile's own keys. Raises ProfileError."""
+    """The profile's own keys. Raises TomlError."""
     tables = ("scan", "basis", "underlyings", "liquidity", "correlation", "oracle", "depeg")
     only(table, "", (*tables, "maintenance_part", "haircuts", "collateral_terms"))
     scan, basis, underlyings, liquidity, correlation, oracle, depeg = (table_of(table, "", key) for key in tables)
@@ -202,15 +202,15 @@ def _prices(scan: Table, confidence: float) -> tuple[float, ...]:
     """The listed moves, times the deviations that the confidence asks for over those they are listed at."""
     rows = value_of(scan, "scan", "prices")
     if not isinstance(rows, list) or not rows:
-        raise ProfileError(Fault.WRONG_TYPE, "scan.prices", "not an array of price moves")
+        raise TomlError(Fault.WRONG_TYPE, "scan.prices", "not an array of price moves")
     moves = [move_of(row, f"scan.prices[{number}]") for number, row in enumerate(rows)]
     for number in range(1, len(moves)):
         if moves[number] <= moves[number - 1]:
-            raise ProfileError(Fault.BAD_SCENARIOS, f"scan.prices[{number}]", "moves must ascend")
+            raise TomlError(Fault.BAD_SCENARIOS, f"scan.prices[{number}]", "moves must ascend")
     listed = real_of(scan, "scan", "standard_deviations", 0.1, 100)
     distribution = text_of(scan, "scan", "distribution")
     if distribution not in ("normal", "student"):
-        raise ProfileError(Fault.UNKNOWN_KIND, "scan.distribution", f"{distribution!r}; known are normal, student")
+        raise TomlError(Fault.UNKNOWN_KIND, "scan.distribution", f"{distribution!r}; known are normal, student")
     degrees = real_of(scan, "scan", "degrees", 2.01, 1_000)
     wanted = deviations(confidence, distribution, degrees)
     return tuple(move * wanted / listed for move in moves)
@@ -218,7 +218,7 @@ def _prices(scan: Table, confidence: float) -> tuple[float, ...]:
 
 def _names(underlyings: Table) -> Mapping[str, Names]:
     if DEFAULT not in underlyings:
-        raise ProfileError(Fault.MISSING, at("underlyings", DEFAULT), "it has no default")
+        raise TomlError(Fault.MISSING, at("underlyings", DEFAULT), "it has no default")
     names = {}
     for symbol in underlyings:
         one, where = table_of(underlyings, "underlyings", symbol), at("underlyings", symbol)

@@ -27,7 +27,7 @@ from risk.margin.exact import Fact, Number, finely, total
 from risk.margin.grid import haircut_charge
 from risk.margin.model import Assess, Header
 from risk.margin.valuing import Quoted, quoted
-from risk.strict import Table
+from schemas.strict import Table
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -72,7 +72,7 @@ class Worst:
 
 
 def crypto_span(table: Table, header: Header) -> Assess:
-    """The model, from its profile's own keys. Raises ProfileError."""
+    """The model, from its profile's own keys. Raises TomlError."""
     rules = read_rules(table, header)
 
     def assess(portfolio: Portfolio, market: Market, fact: Fact) -> Assessment:

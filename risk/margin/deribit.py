@@ -27,7 +27,7 @@ from risk.margin.exact import Fact, Number, finely, total
 from risk.margin.model import Assess, Header
 from risk.margin.valuing import Quoted, quoted
 from risk.margin.worth import Haircut, haircuts_of
-from risk.strict import Fault, ProfileError, Table, flag_of, only, real_of, table_of, value_of
+from schemas.strict import Fault, Table, TomlError, flag_of, only, real_of, table_of, value_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -76,7 +76,7 @@ class Legs:
 
 
 def deribit(table: Table, header: Header) -> Assess:  # noqa: ARG001 - every model has the same arguments
-    """The model, from its profile's own keys. Raises ProfileError."""
+    """The model, from its profile's own keys. Raises TomlError."""
     rules = _rules(table)
 
     def assess(portfolio: Portfolio, market: Market, fact: Fact) -> Assessment:
@@ -114,7 +114,7 @@ def _rules(table: Table) -> Rules:
     far = _far(extended)
     for number, one in enumerate(far):
         if one.id in {cell.id for cell in (*cells, *far[:number])}:
-            raise ProfileError(Fault.BAD_SCENARIOS, f"extended.moves[{number}]", f"{one.id} stands twice")
+            raise TomlError(Fault.BAD_SCENARIOS, f"extended.moves[{number}]", f"{one.id} stands twice")
     return Rules(
         inverse=flag_of(table, "", "inverse"),
         maintenance=real_of(table, "", "maintenance_part", 0, 1),
@@ -141,7 +141,7 @@ def _rules(table: Table) -> Rules:
 def _far(extended: Table) -> tuple[grid.Cell, ...]:
     moves = value_of(extended, "extended", "moves")
     if not isinstance(moves, list):
-        raise ProfileError(Fault.WRONG_TYPE, "extended.moves", "not an array")
+        raise TomlError(Fault.WRONG_TYPE, "extended.moves", "not an array")
     return tuple(
         grid.Cell(grid.move_of(move, f"extended.moves[{number}]"), grid.Turn.UP, 1.0)
         for number, move in enumerate(moves)

@@ -27,7 +27,7 @@ from risk.margin.pmrm_rules import Direction, Rules, Shock, rules_of
 from risk.margin.scan import facts, worth
 from risk.margin.valuing import NotInMarket, Quoted, quoted
 from risk.margin.worth import Held, held, unrealised
-from risk.strict import Table
+from schemas.strict import Table
 
 _DAYS: Final = 365.0
 _DAY: Final = 86_400.0
@@ -83,7 +83,7 @@ class _Charge:
 
 
 def derive_pmrm(table: Table, header: Header) -> Assess:  # noqa: ARG001 - every model has the same arguments
-    """PMRM as a model. Raises ProfileError; the function it gives raises NotInMarket, Expired."""
+    """PMRM as a model. Raises TomlError; the function it gives raises NotInMarket, Expired."""
     rules = rules_of(table)
 
     def assess(portfolio: Portfolio, market: Market, fact: Fact) -> Assessment:

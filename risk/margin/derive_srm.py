@@ -26,7 +26,7 @@ from risk.margin.model import Assess, Header
 from risk.margin.scan import now
 from risk.margin.valuing import quoted
 from risk.margin.worth import Held, held, unrealised
-from risk.strict import Table, at, only, real_of, table_of
+from schemas.strict import Table, at, only, real_of, table_of
 
 _ZERO: Final = Fraction(0)
 
@@ -78,7 +78,7 @@ class _Sold:
 
 
 def derive_srm(table: Table, header: Header) -> Assess:  # noqa: ARG001 - every model has the same arguments
-    """SRM as a model. Raises ProfileError; the function it gives raises NotInMarket, Expired."""
+    """SRM as a model. Raises TomlError; the function it gives raises NotInMarket, Expired."""
     rules = _rules(table)
 
     def assess(portfolio: Portfolio, market: Market, fact: Fact) -> Assessment:

@@ -22,7 +22,7 @@ from risk.margin.exact import Fact, Number, total
 from risk.margin.model import Assess, Header
 from risk.margin.valuing import Quoted, quoted
 from risk.margin.worth import Haircut, haircuts_of, held
-from risk.strict import Fault, ProfileError, Table, at, decimal_of, flag_of, only, real_of, table_of, value_of
+from schemas.strict import Fault, Table, TomlError, at, decimal_of, flag_of, only, real_of, table_of, value_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -86,44 +86,44 @@ class VolatilityMove:
 
 
 def cells_of(table: Table, path: str, key: str) -> tuple[Cell, ...]:
-    """An array of scenarios [price move, "up" | "none" | "down", weight]. Raises ProfileError."""
+    """An array of scenarios [price move, "up" | "none" | "down", weight]. Raises TomlError."""
     rows = value_of(table, path, key)
     where = at(path, key)
     if not isinstance(rows, list) or not rows:
-        raise ProfileError(Fault.WRONG_TYPE, where, "not an array of [price move, volatility, weight]")
+        raise TomlError(Fault.WRONG_TYPE, where, "not an array of [price move, volatility, weight]")
     cells = tuple(_cell(row, f"{where}[{number}]") for number, row in enumerate(rows))
     for number, cell in enumerate(cells):
         if cell.id in {one.id for one in cells[:number]}:
-            raise ProfileError(Fault.BAD_SCENARIOS, f"{where}[{number}]", f"{cell.id} stands twice")
+            raise TomlError(Fault.BAD_SCENARIOS, f"{where}[{number}]", f"{cell.id} stands twice")
     return cells
 
 
 def _cell(row: object, path: str) -> Cell:
     if not isinstance(row, list) or len(row) != 3:
-        raise ProfileError(Fault.WRONG_TYPE, path, "not [price move, volatility, weight]")
+        raise TomlError(Fault.WRONG_TYPE, path, "not [price move, volatility, weight]")
     weight = float(decimal_of(row[2], f"{path}[2]"))
     if not 0.0 <= weight <= 1.0:
-        raise ProfileError(Fault.OUT_OF_RANGE, f"{path}[2]", f"{weight:g} is not in 0 ... 1")
+        raise TomlError(Fault.OUT_OF_RANGE, f"{path}[2]", f"{weight:g} is not in 0 ... 1")
     return Cell(move_of(row[0], f"{path}[0]"), turn_of(row[1], f"{path}[1]"), weight)
 
 
 def move_of(value: object, path: str) -> float:
-    """A relative price move: above -1, at most 100. Raises ProfileError."""
+    """A relative price move: above -1, at most 100. Raises TomlError."""
     move = float(decimal_of(value, path))
     if not -1.0 < move <= 100.0:
-        raise ProfileError(Fault.OUT_OF_RANGE, path, f"{move:g}: a price falls by less than all of it")
+        raise TomlError(Fault.OUT_OF_RANGE, path, f"{move:g}: a price falls by less than all of it")
     return move
 
 
 def turn_of(value: object, path: str) -> Turn:
-    """A turn by its name. Raises ProfileError."""
+    """A turn by its name. Raises TomlError."""
     if value not in list(Turn):
-        raise ProfileError(Fault.UNKNOWN_KIND, path, f"{value!r}; known are {', '.join(Turn)}")
+        raise TomlError(Fault.UNKNOWN_KIND, path, f"{value!r}; known are {', '.join(Turn)}")
     return Turn(str(value))
 
 
 def volatility_of(table: Table, path: str, key: str = "volatility") -> VolatilityMove:
-    """The table of volatility moves. Raises ProfileError."""
+    """The table of volatility moves. Raises TomlError."""
     one, where = table_of(table, path, key), at(path, key)
     only(one, where, ("up", "down", "short_power", "long_power", "floor_days", "least", "points"))
     short = real_of(one, where, "short_power", 0, 2, 0.0)
@@ -191,7 +191,7 @@ class Rules:
 
 def grid(table: Table, header: Header) -> Assess:  # noqa: ARG001 - every model has the same arguments
     """The model: initial = max(worst scenario's loss, minimum) + floor + provisions, maintenance a part of it; haircuts
-    on top of both. Raises ProfileError.
+    on top of both. Raises TomlError.
     """
     only(table, "", ("scenarios", "volatility", "minimum_delta", "floor", "provisions", "maintenance_part", "haircuts"))
     least, provisions = table_of(table, "", "minimum_delta"), table_of(table, "", "provisions")

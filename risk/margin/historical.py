@@ -17,7 +17,7 @@ from risk.margin.simulated import MEASURES, share_of
 from risk.margin.worth import haircuts_of
 from risk.simulation.filtering import ewma_variance, garch_variance
 from risk.simulation.paths import LOWEST, States
-from risk.strict import Fault, ProfileError, Table, at, only, real_of, table_of, text_of, whole_of
+from schemas.strict import Fault, Table, TomlError, at, only, real_of, table_of, text_of, whole_of
 from schemas.units import format_time
 
 _KEYS: Final = ("history", "filter", "haircuts")
@@ -61,7 +61,7 @@ class Rules:
 
 
 def historical(table: Table, header: Header) -> Assess:
-    """The model of past moves over the margin period. Raises ProfileError."""
+    """The model of past moves over the margin period. Raises TomlError."""
     only(table, "", _KEYS)
     rules = _rules(table, header)
     haircuts = haircuts_of(table, "")
@@ -149,9 +149,9 @@ def _rules(table: Table, header: Header) -> Rules:
     measure, horizon = text_of(own, where, "measure"), text_of(own, where, "horizon")
     for key, value, known in (("measure", measure, MEASURES), ("horizon", horizon, ("overlapping", "root"))):
         if value not in known:
-            raise ProfileError(Fault.UNKNOWN_KIND, at(where, key), f"{value!r}; known are {', '.join(known)}")
+            raise TomlError(Fault.UNKNOWN_KIND, at(where, key), f"{value!r}; known are {', '.join(known)}")
     if header.lookback < 1:
-        raise ProfileError(Fault.OUT_OF_RANGE, "lookback", "a model of the past looks back at least a day")
+        raise TomlError(Fault.OUT_OF_RANGE, "lookback", "a model of the past looks back at least a day")
     return Rules(
         measure=Measure(
             shortfall=measure == "shortfall",
@@ -172,12 +172,12 @@ def _filter(table: Table) -> Filter:
     kind = text_of(own, "filter", "kind")
     known = {"none": (), "ewma": ("decay", "settling"), "garch": ("alpha", "beta", "settling")}
     if kind not in known:
-        raise ProfileError(Fault.UNKNOWN_KIND, "filter.kind", f"{kind!r}; known are {', '.join(known)}")
+        raise TomlError(Fault.UNKNOWN_KIND, "filter.kind", f"{kind!r}; known are {', '.join(known)}")
     only(own, "filter", ("kind", *known[kind]))
     alpha = real_of(own, "filter", "alpha", 0, 1) if kind == "garch" else 0.0
     beta = real_of(own, "filter", "beta", 0, 1) if kind == "garch" else 0.0
     if alpha + beta >= 1.0:
-        raise ProfileError(Fault.OUT_OF_RANGE, "filter.alpha", "alpha and beta together stay below 1")
+        raise TomlError(Fault.OUT_OF_RANGE, "filter.alpha", "alpha and beta together stay below 1")
     return Filter(
         kind=kind,
         decay=real_of(own, "filter", "decay", 0.5, 0.9999) if kind == "ewma" else 0.0,

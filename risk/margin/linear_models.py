@@ -19,7 +19,7 @@ from risk.margin.model import Assess, Header
 from risk.margin.standing import Standing, standing
 from risk.margin.valuing import Quoted
 from risk.margin.worth import Haircut, haircuts_of
-from risk.strict import DEFAULT, Table, at, only, real_of, table_of
+from schemas.strict import DEFAULT, Table, at, only, real_of, table_of
 
 CASH_NOT_ACCEPTED: Final = "cash not accepted"
 
@@ -49,7 +49,7 @@ class IsolatedRules:
 
 
 def isolated(table: Table, header: Header) -> Assess:
-    """Every position alone, options by the standard-margin formulas of Deribit. Raises ProfileError.
+    """Every position alone, options by the standard-margin formulas of Deribit. Raises TomlError.
 
     Of one option on an underlying at price U, mark m = value / U, out of the money by o = distance to the index / U:
     short call: initial max(option - o, option_least) + m, maintenance maintenance + m;
@@ -122,18 +122,18 @@ class NettedRules:
 
 def fixed_notional(table: Table, header: Header) -> Assess:
     """A fixed part of the net notional of each underlying; an option's is its underlying's price, with the sign of its
-    delta. Raises ProfileError."""
+    delta. Raises TomlError."""
     return _netted(table, header, deltas=False)
 
 
 def delta_netting(table: Table, header: Header) -> Assess:
-    """The net dollar delta of each underlying times its scan. Raises ProfileError."""
+    """The net dollar delta of each underlying times its scan. Raises TomlError."""
     return _netted(table, header, deltas=True)
 
 
 def static_var(table: Table, header: Header) -> Assess:
     """A static VaR percentage of each position's dollar delta, without netting; the settlement asset is collateral only
-    if the profile accepts it by name. Raises ProfileError."""
+    if the profile accepts it by name. Raises TomlError."""
     return _netted(table, header, deltas=True, netting=False, accepted=header.collateral)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from risk.margin.answer import Assessment
 from risk.margin.book import Market, Portfolio
 from risk.margin.exact import Fact
-from risk.strict import Table
+from schemas.strict import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Header:
 
 Assess = Callable[[Portfolio, Market, Fact], Assessment]
 Make = Callable[[Table, Header], Assess]
-"""a model: reads the profile's own keys strictly (ProfileError tells the path) and gives the function"""
+"""a model: reads the profile's own keys strictly (TomlError tells the path) and gives the function"""
 
 
 @dataclass(frozen=True, slots=True)

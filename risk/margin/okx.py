@@ -36,7 +36,7 @@ from risk.margin.model import Assess, Header
 from risk.margin.okx_rules import Class, Rules, Tier, rules_of
 from risk.margin.valuing import Quoted, quoted
 from risk.margin.worth import Held, held
-from risk.strict import Table
+from schemas.strict import Table
 
 _DAYS: Final = 365.0
 _ZERO: Final = Fraction(0)
@@ -83,7 +83,7 @@ class _Found:
 
 
 def okx(table: Table, header: Header) -> Assess:  # noqa: ARG001 - every model has the same arguments
-    """OKX's portfolio margin as a model. Raises ProfileError; the function it gives raises NotInMarket, Expired."""
+    """OKX's portfolio margin as a model. Raises TomlError; the function it gives raises NotInMarket, Expired."""
     rules = rules_of(table)
 
     def assess(portfolio: Portfolio, market: Market, fact: Fact) -> Assessment:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from risk.margin.worth import Haircut, haircuts_of
-from risk.strict import (
+from schemas.strict import (
     DEFAULT,
     Fault,
-    ProfileError,
     Table,
+    TomlError,
     at,
     numbers_of,
     only,
@@ -90,7 +90,7 @@ _KEYS = (
 
 
 def rules_of(table: Table) -> Rules:
-    """The rules of a profile's tables. Raises ProfileError."""
+    """The rules of a profile's tables. Raises TomlError."""
     only(table, "", _KEYS)
     keys = {
         "factors": ("initial",),
@@ -139,11 +139,11 @@ def _classes(table: Table) -> tuple[Mapping[str, Class], Class]:
         only(one, path, ("moves", "extreme", "basis", *(() if name == DEFAULT else ("underlyings",))))
         moves = _ascending(one, path, "moves")
         if moves[0] <= 0.0 or moves[-1] >= 1.0:
-            raise ProfileError(Fault.OUT_OF_RANGE, at(path, "moves"), "not all between 0 and 1")
+            raise TomlError(Fault.OUT_OF_RANGE, at(path, "moves"), "not all between 0 and 1")
         own = Class(moves, real_of(one, path, "extreme", 0, 0.99), real_of(one, path, "basis", 0, 1))
         for symbol in (DEFAULT,) if name == DEFAULT else symbols_of(one, path, "underlyings"):
             if symbol in classes:
-                raise ProfileError(Fault.SAME_PAIR, at(path, "underlyings"), f"{symbol} has a class already")
+                raise TomlError(Fault.SAME_PAIR, at(path, "underlyings"), f"{symbol} has a class already")
             classes[symbol] = own
     return classes, classes.pop(DEFAULT)
 
@@ -151,26 +151,26 @@ def _classes(table: Table) -> tuple[Mapping[str, Class], Class]:
 def _ascending(table: Table, path: str, key: str) -> tuple[float, ...]:
     values = numbers_of(table, path, key)
     if not values or values[0] < 0.0 or any(low >= high for low, high in pairwise(values)):
-        raise ProfileError(Fault.OUT_OF_RANGE, at(path, key), "not ascending from zero or above")
+        raise TomlError(Fault.OUT_OF_RANGE, at(path, key), "not ascending from zero or above")
     return values
 
 
 def _curve(table: Table, path: str, key: str, nodes: Sequence[float]) -> tuple[float, ...]:
     values = numbers_of(table, path, key)
     if len(values) != len(nodes) or any(not 0.0 <= value <= 10.0 for value in values):
-        raise ProfileError(Fault.OUT_OF_RANGE, at(path, key), f"not {len(nodes)} numbers in 0 ... 10")
+        raise TomlError(Fault.OUT_OF_RANGE, at(path, key), f"not {len(nodes)} numbers in 0 ... 10")
     return values
 
 
 def _components(table: Table, tenors: Sequence[float]) -> tuple[tuple[float, ...], ...]:
     rows = value_of(table, "rates", "components")
     if not isinstance(rows, list) or not rows:
-        raise ProfileError(Fault.WRONG_TYPE, "rates.components", "not an array of arrays")
+        raise TomlError(Fault.WRONG_TYPE, "rates.components", "not an array of arrays")
     curves = []
     for number, row in enumerate(rows):
         curve = numbers_of({str(number): row}, "rates.components", str(number))
         if len(curve) != len(tenors) or any(abs(value) > 100.0 for value in curve):
-            raise ProfileError(
+            raise TomlError(
                 Fault.OUT_OF_RANGE, f"rates.components[{number}]", f"not {len(tenors)} numbers in -100 ... 100"
             )
         curves.append(curve)
@@ -181,20 +181,20 @@ def _tiers(table: Table, path: str, most: float) -> tuple[Tier, ...]:
     """Tiers in order; the last has no end."""
     rows, inner = value_of(table, path, "tiers"), at(path, "tiers")
     if not isinstance(rows, list) or not rows:
-        raise ProfileError(Fault.WRONG_TYPE, inner, "not an array of tiers")
+        raise TomlError(Fault.WRONG_TYPE, inner, "not an array of tiers")
     tiers: list[Tier] = []
     for number, row in enumerate(rows):
         where = f"{inner}[{number}]"
         if not isinstance(row, dict):
-            raise ProfileError(Fault.WRONG_TYPE, where, "not a table")
+            raise TomlError(Fault.WRONG_TYPE, where, "not a table")
         only(row, where, ("to", "rate"))
         if number == len(rows) - 1:
             if "to" in row:
-                raise ProfileError(Fault.OUT_OF_RANGE, at(where, "to"), "the last tier is of the rest and names no end")
+                raise TomlError(Fault.OUT_OF_RANGE, at(where, "to"), "the last tier is of the rest and names no end")
             end = None
         else:
             end = real_of(row, where, "to", 0, 1e15)
             if tiers and tiers[-1].to is not None and end <= tiers[-1].to:
-                raise ProfileError(Fault.OUT_OF_RANGE, at(where, "to"), "does not ascend")
+                raise TomlError(Fault.OUT_OF_RANGE, at(where, "to"), "does not ascend")
         tiers.append(Tier(end, real_of(row, where, "rate", 0, most)))
     return tuple(tiers)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from risk.margin.worth import Haircut, haircuts_of
-from risk.strict import Fault, ProfileError, Table, at, flag_of, only, real_of, table_of, text_of, value_of
+from schemas.strict import Fault, Table, TomlError, at, flag_of, only, real_of, table_of, text_of, value_of
 
 
 class Direction(StrEnum):
@@ -103,7 +103,7 @@ _KEYS = (
 
 
 def rules_of(table: Table) -> Rules:
-    """The rules of a profile's tables. Raises ProfileError."""
+    """The rules of a profile's tables. Raises TomlError."""
     only(table, "", _KEYS)
     factors = _closed(table, "factors", ("maintenance", "initial", "scale_contingencies"))
     marks = _closed(table, "marks", ("discounted", "settlement_window"))
@@ -119,7 +119,7 @@ def rules_of(table: Table) -> Rules:
     peg = _closed(table, "peg", ("threshold", "factor"))
     lower, higher = real_of(factors, "factors", "maintenance", 0, 10), real_of(factors, "factors", "initial", 0, 10)
     if higher < lower:
-        raise ProfileError(Fault.OUT_OF_RANGE, "factors.initial", f"{higher:g} is below maintenance, {lower:g}")
+        raise TomlError(Fault.OUT_OF_RANGE, "factors.initial", f"{higher:g} is below maintenance, {lower:g}")
     return Rules(
         shocks=_shocks(table),
         maintenance=lower,
@@ -180,23 +180,23 @@ def _charge(table: Table, key: str) -> Haircut:
 def _shocks(table: Table) -> tuple[Shock, ...]:
     rows = value_of(table, "", "scenarios")
     if not isinstance(rows, list) or not rows:
-        raise ProfileError(Fault.WRONG_TYPE, "scenarios", "not an array of scenarios")
+        raise TomlError(Fault.WRONG_TYPE, "scenarios", "not an array of scenarios")
     shocks: list[Shock] = []
     for number, row in enumerate(rows):
         path = f"scenarios[{number}]"
         if not isinstance(row, dict):
-            raise ProfileError(Fault.WRONG_TYPE, path, "not a table")
+            raise TomlError(Fault.WRONG_TYPE, path, "not a table")
         only(row, path, ("spot", "volatility", "dampening"))
         word = text_of(row, path, "volatility")
         if word not in list(Direction):
-            raise ProfileError(Fault.UNKNOWN_KIND, at(path, "volatility"), f"{word!r}, not up, none, down, linear, abs")
+            raise TomlError(Fault.UNKNOWN_KIND, at(path, "volatility"), f"{word!r}, not up, none, down, linear, abs")
         direction = Direction(word)
         spot = real_of(row, path, "spot", 0.001, 100)
         tilt = direction in (Direction.LINEAR, Direction.ABSOLUTE)
         if tilt and spot != 1.0:
-            raise ProfileError(Fault.BAD_SCENARIOS, at(path, "spot"), f"{spot:g}, a skew scenario does not move it")
+            raise TomlError(Fault.BAD_SCENARIOS, at(path, "spot"), f"{spot:g}, a skew scenario does not move it")
         name = f"skew {word}" if tilt else f"{spot * 100.0 - 100.0:+.4g}% vol {word}"
         if any(one.name == name for one in shocks):
-            raise ProfileError(Fault.BAD_SCENARIOS, path, f"{name} stands twice")
+            raise TomlError(Fault.BAD_SCENARIOS, path, f"{name} stands twice")
         shocks.append(Shock(name, spot, direction, real_of(row, path, "dampening", 0, 1, 1.0)))
     return tuple(shocks)

@@ -20,10 +20,10 @@ from risk.margin.exact import Fact, Number, total
 from risk.margin.model import Assess, Calculator, Header, Make, MarginPeriod
 from risk.margin.orders import with_orders
 from risk.margin.valuing import NotInMarket
-from risk.strict import (
+from schemas.strict import (
     Fault,
-    ProfileError,
     Table,
+    TomlError,
     at,
     day_of,
     only,
@@ -63,25 +63,25 @@ def calculator(text: str, overrides: str | Table = "", models: Mapping[str, Make
     whose `kind` changes, for the keys of one kind are not those of another. Every Assessment it gives keeps two rules,
     whatever the model: initial >= maintenance + buffer, and collateral the profile does not accept counts nothing.
     Pending orders are in the initial margin as `risk.margin.orders` says, unless the model sees to them itself.
-    Raises ProfileError at the first thing that is wrong, with its path.
+    Raises TomlError at the first thing that is wrong, with its path.
     """
     over = _table(overrides, "overrides") if isinstance(overrides, str) else _plain(overrides, "")
     whole = merged(_table(text, "profile"), over)
     header = read_header(whole)
     make = models.get(header.model)
     if make is None:
-        raise ProfileError(Fault.UNKNOWN_KIND, "model", f"{header.model!r}; known are {', '.join(sorted(models))}")
+        raise TomlError(Fault.UNKNOWN_KIND, "model", f"{header.model!r}; known are {', '.join(sorted(models))}")
     assess = make({key: value for key, value in whole.items() if key not in HEADER}, header)
     return Calculator(header, digest(text, over), with_ages(_ruled(assess, header), read_ages(whole)))
 
 
 def read_header(whole: Table) -> Header:
-    """What every profile states. Raises ProfileError."""
+    """What every profile states. Raises TomlError."""
     period = table_of(whole, "", "margin_period")
     only(period, "margin_period", ("detection", "auction", "settlement_delay"))
     confidence = real_of(whole, "", "confidence", 0.5, 1.0)
     if confidence == 1.0:
-        raise ProfileError(Fault.OUT_OF_RANGE, "confidence", "no margin covers every loss: it is below 1")
+        raise TomlError(Fault.OUT_OF_RANGE, "confidence", "no margin covers every loss: it is below 1")
     return Header(
         name=text_of(whole, "", "name"),
         published=day_of(whole, "", "published"),
@@ -132,11 +132,11 @@ def _normal(value: object) -> str:
 
 def _table(text: str, what: str) -> dict[str, Any]:
     if len(text) > MAX_TEXT:
-        raise ProfileError(Fault.TOO_LONG, "", f"{what} of {len(text)} characters, at most {MAX_TEXT}")
+        raise TomlError(Fault.TOO_LONG, "", f"{what} of {len(text)} characters, at most {MAX_TEXT}")
     try:
         return tomllib.loads(text, parse_float=Decimal)
     except (ValueError, ArithmeticError, RecursionError) as error:
-        raise ProfileError(Fault.NOT_TOML, "", f"{what}: {error}") from None
+        raise TomlError(Fault.NOT_TOML, "", f"{what}: {error}") from None
 
 
 def _plain(value: Any, path: str) -> Any:
@@ -147,17 +147,17 @@ def _plain(value: Any, path: str) -> Any:
         return [_plain(one, f"{path}[{number}]") for number, one in enumerate(value)]
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ProfileError(Fault.OUT_OF_RANGE, path, f"{value} is no number")
+            raise TomlError(Fault.OUT_OF_RANGE, path, f"{value} is no number")
         return Decimal(repr(value))
     if isinstance(value, bool | int | str | Decimal):
         return value
-    raise ProfileError(Fault.WRONG_TYPE, path, f"{type(value).__name__} is nothing a profile holds")
+    raise TomlError(Fault.WRONG_TYPE, path, f"{type(value).__name__} is nothing a profile holds")
 
 
 def _assets(whole: Table) -> tuple[str, ...]:
     values = value_of(whole, "", "collateral")
     if not isinstance(values, list):
-        raise ProfileError(Fault.WRONG_TYPE, "collateral", "not an array")
+        raise TomlError(Fault.WRONG_TYPE, "collateral", "not an array")
     return tuple(text_of({str(n): one}, "collateral", str(n), most=32) for n, one in enumerate(values))
 
 

@@ -21,11 +21,11 @@ from risk.simulation.copula import factor
 from risk.simulation.draws import Plan, draws
 from risk.simulation.filtering import ewma_variance
 from risk.simulation.paths import Returns, Smile, states
-from risk.strict import (
+from schemas.strict import (
     DEFAULT,
     Fault,
-    ProfileError,
     Table,
+    TomlError,
     at,
     only,
     real_of,
@@ -78,13 +78,13 @@ class Rules:
 
 
 def monte_carlo(table: Table, header: Header) -> Assess:
-    """The model of simulated moves over the margin period. Raises ProfileError."""
+    """The model of simulated moves over the margin period. Raises TomlError."""
     only(table, "", _KEYS)
     rules = _rules(table, header)
     haircuts = haircuts_of(table, "")
     years = years_of(header.period.days)
     if not years > 0.0:
-        raise ProfileError(Fault.OUT_OF_RANGE, "margin_period", "nothing moves in no time")
+        raise TomlError(Fault.OUT_OF_RANGE, "margin_period", "nothing moves in no time")
 
     def assess(portfolio: Portfolio, market: Market, fact: Fact) -> Assessment:
         return assessed(portfolio, market, fact, sample(rules, market, years), rules.measure, haircuts)
@@ -149,10 +149,10 @@ def _rules(table: Table, header: Header) -> Rules:
     regime, regimes, missing = _regimes(table)
     degrees = real_of(own, where, "degrees", 0, 1_000)
     if 0 < degrees <= 2:
-        raise ProfileError(Fault.OUT_OF_RANGE, at(where, "degrees"), f"{degrees:g}: above 2, or 0 for the normal law")
+        raise TomlError(Fault.OUT_OF_RANGE, at(where, "degrees"), f"{degrees:g}: above 2, or 0 for the normal law")
     paths = whole_of(own, where, "paths", 100, 200_000)
     if paths % 2:
-        raise ProfileError(Fault.OUT_OF_RANGE, at(where, "paths"), f"{paths} is odd: every path has its mirror image")
+        raise TomlError(Fault.OUT_OF_RANGE, at(where, "paths"), f"{paths} is odd: every path has its mirror image")
     return Rules(
         measure=Measure(
             shortfall=_one_of(own, where, "measure", MEASURES) == "shortfall",
@@ -195,14 +195,14 @@ def share_of(confidence: float) -> Fraction:
 def _one_of(table: Table, path: str, key: str, known: tuple[str, ...]) -> str:
     value = text_of(table, path, key)
     if value not in known:
-        raise ProfileError(Fault.UNKNOWN_KIND, at(path, key), f"{value!r}; known are {', '.join(known)}")
+        raise TomlError(Fault.UNKNOWN_KIND, at(path, key), f"{value!r}; known are {', '.join(known)}")
     return value
 
 
 def _sources(table: Table) -> tuple[str, ...]:
     values = value_of(table, "volatility", "sources")
     if not isinstance(values, list):
-        raise ProfileError(Fault.WRONG_TYPE, "volatility.sources", "not an array")
+        raise TomlError(Fault.WRONG_TYPE, "volatility.sources", "not an array")
     return tuple(_one_of({str(n): one}, "volatility.sources", str(n), SOURCES) for n, one in enumerate(values))
 
 
@@ -223,7 +223,7 @@ def _regimes(table: Table) -> tuple[str, dict[str, dict[tuple[str, str], float]]
     for name, pairs in table_of(own, where, "regimes").items():
         path = f"{where}.regimes.{name}"
         if not isinstance(pairs, dict) or name == MARKET:
-            raise ProfileError(Fault.WRONG_TYPE, path, f"a table of pairs, not called {MARKET}")
+            raise TomlError(Fault.WRONG_TYPE, path, f"a table of pairs, not called {MARKET}")
         missing[name] = real_of(pairs, path, DEFAULT, -1, 1, signed=True)
         regimes[name] = {}
         for pair in pairs:
@@ -231,8 +231,8 @@ def _regimes(table: Table) -> tuple[str, dict[str, dict[tuple[str, str], float]]
             if pair == DEFAULT:
                 continue
             if not (one and slash and other) or one == other:
-                raise ProfileError(Fault.UNKNOWN_KEY, at(path, pair), "a pair is written BTC/ETH")
+                raise TomlError(Fault.UNKNOWN_KEY, at(path, pair), "a pair is written BTC/ETH")
             if (other, one) in regimes[name]:
-                raise ProfileError(Fault.SAME_PAIR, at(path, pair), "in the other order")
+                raise TomlError(Fault.SAME_PAIR, at(path, pair), "in the other order")
             regimes[name][one, other] = real_of(pairs, path, pair, -1, 1, signed=True)
     return _one_of(own, where, "regime", tuple(missing)), regimes, missing

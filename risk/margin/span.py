@@ -26,8 +26,8 @@ from risk.margin.span_rules import Ranges, SpanRules, SpreadRow, read_rules
 from risk.margin.span_spreads import Spread, SpreadLeg
 from risk.margin.standing import Standing, standing
 from risk.margin.valuing import Quoted
-from risk.strict import Table
 from risk.volatility import YEAR
+from schemas.strict import Table
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class Arrays(NamedTuple):
 
 
 def span(table: Table, header: Header) -> Assess:
-    """The model. A buffer that the profile states is within what long options alone may need. Raises ProfileError."""
+    """The model. A buffer that the profile states is within what long options alone may need. Raises TomlError."""
     rules = read_rules(table)
 
     def assess(portfolio: Portfolio, market: Market, fact: Fact) -> Assessment:

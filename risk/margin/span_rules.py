@@ -13,11 +13,11 @@ from risk.margin.span_requirement import Weighting
 from risk.margin.span_spreads import Method, Side
 from risk.margin.worth import Haircut, haircuts_of
 from risk.scenarios import Scenario, span16
-from risk.strict import (
+from schemas.strict import (
     DEFAULT,
     Fault,
-    ProfileError,
     Table,
+    TomlError,
     at,
     flag_of,
     only,
@@ -131,7 +131,7 @@ class SpanRules:
 
 
 def read_rules(table: Table) -> SpanRules:
-    """The profile's keys. Raises ProfileError."""
+    """The profile's keys. Raises TomlError."""
     keys = ("grid", "look_ahead", "deviations", "deltas", "options_in_equity", "initial_ratio", "weighting")
     more = ("short_options", "underlyings", "tiers", "calendars", "credits", "delivery", "from_history", "haircuts")
     only(table, "", keys + more)
@@ -139,7 +139,7 @@ def read_rules(table: Table) -> SpanRules:
     only(grid, "grid", ("extreme_multiple", "extreme_weight"))
     weight = real_of(grid, "grid", "extreme_weight", 0, 1)
     if weight == 0:
-        raise ProfileError(Fault.OUT_OF_RANGE, "grid.extreme_weight", "0: some of an extreme loss counts")
+        raise TomlError(Fault.OUT_OF_RANGE, "grid.extreme_weight", "0: some of an extreme loss counts")
     tiers = _tiers(table)
     names = tuple(name for name, _ in tiers)
     return SpanRules(
@@ -173,7 +173,7 @@ def _underlyings(table: Table) -> Mapping[str, Ranges]:
         only(one, path, ("price_scan", "volatility_scan", "volatility_least", "short_option_minimum"))
         price = real_of(one, path, "price_scan", 0, 1)
         if price == 0:
-            raise ProfileError(Fault.OUT_OF_RANGE, at(path, "price_scan"), "0 scans nothing")
+            raise TomlError(Fault.OUT_OF_RANGE, at(path, "price_scan"), "0 scans nothing")
         read[name] = Ranges(
             price=price,
             volatility=real_of(one, path, "volatility_scan", 0, 10),
@@ -189,10 +189,10 @@ def _tiers(table: Table) -> tuple[tuple[str, float], ...]:
         only(one, path, ("name", "to_days"))
         last = real_of(one, path, "to_days", 0, _MOST_DAYS)
         if read and last <= read[-1][1]:
-            raise ProfileError(Fault.OUT_OF_RANGE, at(path, "to_days"), "tiers stand nearest first")
+            raise TomlError(Fault.OUT_OF_RANGE, at(path, "to_days"), "tiers stand nearest first")
         name = text_of(one, path, "name")
         if name in (each for each, _ in read):
-            raise ProfileError(Fault.SAME_PAIR, at(path, "name"), f"{name!r} is another tier's")
+            raise TomlError(Fault.SAME_PAIR, at(path, "name"), f"{name!r} is another tier's")
         read.append((name, last))
     return tuple(read)
 
@@ -210,16 +210,16 @@ def _row(one: Table, path: str, where: str, known: tuple[str, ...] | None, metho
         only(leg, inner, (where, "side", "ratio"))
         name = text_of(leg, inner, where)
         if known is not None and name not in known:
-            raise ProfileError(Fault.UNKNOWN_KIND, at(inner, where), f"{name!r}; known are {', '.join(known)}")
+            raise TomlError(Fault.UNKNOWN_KIND, at(inner, where), f"{name!r}; known are {', '.join(known)}")
         side = Side(_one_of(leg, inner, "side", tuple(Side)))
         if (name, side) in [(other, its) for other, its, _ in legs]:
-            raise ProfileError(Fault.SAME_PAIR, inner, f"{name} stands twice on side {side}")
+            raise TomlError(Fault.SAME_PAIR, inner, f"{name} stands twice on side {side}")
         ratio = real_of(leg, inner, "ratio", 0, 10**6, 1.0)
         if ratio == 0:
-            raise ProfileError(Fault.OUT_OF_RANGE, at(inner, "ratio"), "0 deltas form no spread")
+            raise TomlError(Fault.OUT_OF_RANGE, at(inner, "ratio"), "0 deltas form no spread")
         legs.append((name, side, ratio))
     if {side for _, side, _ in legs} != set(Side):
-        raise ProfileError(Fault.MISSING, at(path, "legs"), "a spread has legs on side A and on side B")
+        raise TomlError(Fault.MISSING, at(path, "legs"), "a spread has legs on side A and on side B")
     method = Method(_one_of(one, path, "method", methods)) if "method" in one else methods[0]
     most = 1.0 if method == Method.WEIGHTED else 10.0**9
     return SpreadRow(
@@ -258,7 +258,7 @@ def _from_history(table: Table) -> FromHistory | None:
 def _one_of(table: Table, path: str, key: str, known: tuple[str, ...]) -> str:
     value = text_of(table, path, key)
     if value not in known:
-        raise ProfileError(Fault.UNKNOWN_KIND, at(path, key), f"{value!r}; known are {', '.join(known)}")
+        raise TomlError(Fault.UNKNOWN_KIND, at(path, key), f"{value!r}; known are {', '.join(known)}")
     return value
 
 
@@ -266,11 +266,11 @@ def _rows(table: Table, key: str, *, needed: bool = False, path: str = "") -> li
     """An array of tables, each with its path."""
     values = value_of(table, path, key) if needed else table.get(key, [])
     if not isinstance(values, list):
-        raise ProfileError(Fault.WRONG_TYPE, at(path, key), "not an array")
+        raise TomlError(Fault.WRONG_TYPE, at(path, key), "not an array")
     rows: list[tuple[str, Table]] = []
     for number, one in enumerate(values):
         here = f"{at(path, key)}[{number}]"
         if not isinstance(one, dict):
-            raise ProfileError(Fault.WRONG_TYPE, here, "not a table")
+            raise TomlError(Fault.WRONG_TYPE, here, "not a table")
         rows.append((here, one))
     return rows

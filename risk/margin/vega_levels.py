@@ -23,7 +23,7 @@ from risk.margin.model import Assess, Header
 from risk.margin.standing import standing
 from risk.margin.valuing import quoted
 from risk.margin.worth import Haircut, haircuts_of
-from risk.strict import DEFAULT, Fault, ProfileError, Table, at, only, real_of, table_of, whole_of
+from schemas.strict import DEFAULT, Fault, Table, TomlError, at, only, real_of, table_of, whole_of
 
 _DIGITS: Final = 100_000
 """scaling factors count in steps of 1 / _DIGITS"""
@@ -116,7 +116,7 @@ def levels(maintenance: int, scaling: Scaling) -> Levels:
 
 def vega_levels(table: Table, header: Header) -> Assess:  # noqa: ARG001 - every model has the same arguments
     """The model: the initial level is initial margin (its orders included), maintenance that of the position alone, as
-    a closeout cancels orders first. Raises ProfileError."""
+    a closeout cancels orders first. Raises TomlError."""
     rules = _read(table)
 
     def assess(portfolio: Portfolio, market: Market, fact: Fact) -> Assessment:
@@ -177,7 +177,7 @@ def _read(table: Table) -> VegaRules:
         only(one, path, ("breach", "tau", "sigma", "mu", "slippage"))
         breach = real_of(one, path, "breach", 0, 0.5)
         if breach == 0:
-            raise ProfileError(Fault.OUT_OF_RANGE, at(path, "breach"), "0 is never breached")
+            raise TomlError(Fault.OUT_OF_RANGE, at(path, "breach"), "0 is never breached")
         tau, sigma = real_of(one, path, "tau", 0, 10), real_of(one, path, "sigma", 0, 10)
         read = risk_factors(breach, tau, sigma, real_of(one, path, "mu", -10, 10, 0.0, signed=True))
         factors[name] = (exactly(read.long), exactly(read.short))
@@ -186,7 +186,7 @@ def _read(table: Table) -> VegaRules:
     only(table_scaling, "scaling", ("search", "initial", "release"))
     steps = [exactly(real_of(table_scaling, "scaling", key, 1, 100)) for key in ("search", "initial", "release")]
     if not 1 < steps[0] < steps[1] < steps[2]:
-        raise ProfileError(Fault.OUT_OF_RANGE, "scaling", "1 < search < initial < release is needed")
+        raise TomlError(Fault.OUT_OF_RANGE, "scaling", "1 < search < initial < release is needed")
     return VegaRules(
         factors=factors,
         slippage=slippage,

@@ -10,7 +10,7 @@ from typing import Final
 from risk.margin.book import AssetQuote, Market, Portfolio, Position
 from risk.margin.exact import Fact, Number
 from risk.margin.valuing import NotInMarket
-from risk.strict import DEFAULT, Table, at, only, real_of, table_of
+from schemas.strict import DEFAULT, Table, at, only, real_of, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def unrealised(position: Position, price: Number) -> Number:
 
 
 def haircuts_of(table: Table, path: str) -> Mapping[str, Haircut]:
-    """A table of haircuts by asset; "default" stands for those not named and is needed. Raises ProfileError."""
+    """A table of haircuts by asset; "default" stands for those not named and is needed. Raises TomlError."""
     whole = table_of(table, path, "haircuts")
     inner = at(path, "haircuts")
     read: dict[str, Haircut] = {}

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pytest_bdd import given, parsers, scenarios, then, when
 
 from insurance.fund import DeficitNotPositiveError, Owed, Payment, pay
-from insurance.waterfall import WATERFALL, Layer, borne
+from insurance.waterfall import UNPUBLISHED
+from schemas.kinds import WaterfallLayer
 
 scenarios("features/fund_pays_pro_rata_when_short.feature")
 
@@ -84,7 +85,5 @@ def test_a_deficit_of_nothing_is_refused() -> None:
 
 
 def test_the_waterfall_is_account_then_fund_then_deleveraging() -> None:
-    assert [step.layer for step in WATERFALL] == [Layer.ACCOUNT, Layer.FUND, Layer.DELEVERAGING]
-    assert borne(100, 250, 70) == {Layer.ACCOUNT: 100, Layer.FUND: 0, Layer.DELEVERAGING: 0}
-    assert borne(100, 25, 70) == {Layer.ACCOUNT: 25, Layer.FUND: 70, Layer.DELEVERAGING: 5}
-    assert borne(100, -5, -7) == {Layer.ACCOUNT: 0, Layer.FUND: 0, Layer.DELEVERAGING: 100}
+    order = [WaterfallLayer.OWN_COLLATERAL, WaterfallLayer.FUND, WaterfallLayer.DELEVERAGING]
+    assert [step.layer for step in UNPUBLISHED] == order

@@ -4,9 +4,11 @@ import hashlib
 
 import pytest
 
-from insurance.policy import SHIPPED, Fault, PolicyError, Rank, fault_of, parse_policy, published, shipped
+from insurance.policy import SHIPPED, InForce, Rank, fault_of, parse_policy, published, shipped
+from insurance.waterfall import steps
 from schemas.events import PolicyLayer, PolicyPublished
 from schemas.kinds import WaterfallLayer as L
+from schemas.strict import Fault, TomlError
 
 HEAD = 'name = "x"\npublished = "2026-01-31"\ndescription = "d"\n'
 
@@ -54,7 +56,7 @@ BAD = [
 
 @pytest.mark.parametrize(("why", "text", "fault", "path"), BAD, ids=[row[0] for row in BAD])
 def test_refused_by_name_and_place(why: str, text: str, fault: Fault, path: str) -> None:
-    with pytest.raises(PolicyError) as refused:
+    with pytest.raises(TomlError) as refused:
         parse_policy(text)
     assert (refused.value.fault, refused.value.path) == (fault, path)
 
@@ -65,6 +67,17 @@ def test_what_is_read() -> None:
     assert policy.ranks == (Rank(L.OWN_COLLATERAL), Rank(L.OWN_CAPITAL, 2_500, 1_000_500_000), Rank(L.TEAR_UP))
     assert policy.digest == hashlib.sha256(text.encode()).digest()
     assert (policy.name, policy.published, policy.layers[1].meaning) == ("x", "2026-01-31", "m")
+
+
+def test_the_waterfall_that_holds_is_told_layer_by_layer() -> None:
+    ranks = (Rank(L.OWN_COLLATERAL), Rank(L.OWN_CAPITAL, 2_500, 1_000_500_000), Rank(L.FUND, 9_000), Rank(L.TEAR_UP))
+    assert steps(InForce(1, 7, bytes(32), ranks)) == [
+        "own_collateral",
+        "own_capital: at most 2500 basis points and 1000.5 dollars in each asset",
+        "fund: at most 9000 basis points",
+        "tear_up",
+    ]
+    assert [line.split(":")[0] for line in steps(None)] == ["own_collateral", "fund", "deleveraging"]
 
 
 LIMITS = [

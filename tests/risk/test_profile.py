@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import risk
 from risk.profile import MAX_TEXT, Credit, Netting, parse_profile, profile_digest
-from risk.strict import Fault, ProfileError
+from schemas.strict import Fault, TomlError
 
 PROFILES = Path(risk.__file__).parent / "profiles"
 SPAN = (PROFILES / "span.toml").read_text("ascii")
@@ -19,7 +19,7 @@ ISOLATED = (PROFILES / "isolated.toml").read_text("ascii")
 
 
 def refused(text: str) -> tuple[Fault, str]:
-    with pytest.raises(ProfileError) as caught:
+    with pytest.raises(TomlError) as caught:
         parse_profile(text)
     return caught.value.fault, caught.value.path
 
@@ -125,5 +125,5 @@ def test_rates_are_exact_however_they_are_written(written: str) -> None:
 def test_no_text_does_anything_but_parse_or_be_refused(inserted: str, place: int, dropped: int) -> None:
     try:
         parse_profile(SPAN[:place] + inserted + SPAN[place + dropped :])
-    except ProfileError as error:
+    except TomlError as error:
         assert error.fault.value in str(error)

@@ -32,7 +32,7 @@ from risk.margin.book import (
 from risk.margin.exact import as_float, exactly
 from risk.margin.model import Calculator
 from risk.margin.policy import calculator
-from risk.strict import ProfileError
+from schemas.strict import TomlError
 
 PROFILE = (Path(__file__).parents[3] / "risk" / "margin" / "profiles" / "crypto_span.toml").read_text()
 MONTH = margins.NOW + 30 * margins.DAY
@@ -385,6 +385,6 @@ def test_a_long_option_costs_its_value_at_most_however_long_closing_takes(
     ],
 )
 def test_bad_terms_are_named_by_place(over: dict[str, Any], path: str) -> None:
-    with pytest.raises(ProfileError) as caught:
+    with pytest.raises(TomlError) as caught:
         profile(**{TERMS: over})
     assert caught.value.path == path

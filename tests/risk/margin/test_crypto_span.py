@@ -23,7 +23,7 @@ from risk.margin.exact import as_float, exactly
 from risk.margin.model import Calculator
 from risk.margin.policy import calculator
 from risk.margin.valuing import quoted
-from risk.strict import ProfileError
+from schemas.strict import TomlError
 
 PROFILE = (Path(__file__).parents[3] / "risk" / "margin" / "profiles" / "crypto_span.toml").read_text()
 SPOTS = {"BTC": 100_000.0, "ETH": 4_000.0}
@@ -429,6 +429,6 @@ def test_a_coin_settled_loss_is_counted_in_the_coin() -> None:
     ],
 )
 def test_bad_profiles_are_named_by_place(over: dict[str, Any], path: str) -> None:
-    with pytest.raises(ProfileError) as caught:
+    with pytest.raises(TomlError) as caught:
         profile(**over)
     assert caught.value.path == path

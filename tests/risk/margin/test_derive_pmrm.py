@@ -18,7 +18,7 @@ from risk.margin.answer import Assessment
 from risk.margin.book import AssetQuote, Expiry, Holding, Instrument, Kind, Market, Portfolio, Position, Svi, Underlying
 from risk.margin.exact import as_float, exactly
 from risk.margin.valuing import NotInMarket
-from risk.strict import ProfileError
+from schemas.strict import TomlError
 
 PROFILES = ("derive_pmrm2", "derive_pmrm2_mainnet", "derive_pmrm2_test", "derive_pmrm1")
 DAY_30 = NOW + 30 * DAY
@@ -601,5 +601,5 @@ def test_a_hedge_costs_no_more_than_its_own_charge(size: Fraction, part: Fractio
     ],
 )
 def test_a_wrong_profile_is_named(overrides: dict[str, Any], path: str) -> None:
-    with pytest.raises(ProfileError, match=path):
+    with pytest.raises(TomlError, match=path):
         profile("derive_pmrm2", overrides)

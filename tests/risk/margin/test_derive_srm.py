@@ -18,7 +18,7 @@ from risk.margin.answer import Assessment
 from risk.margin.book import AssetQuote, Expiry, Holding, Instrument, Kind, Market, Portfolio, Position, Underlying
 from risk.margin.exact import as_float, exactly
 from risk.margin.valuing import NotInMarket, svi_volatility
-from risk.strict import ProfileError
+from schemas.strict import TomlError
 
 AHEAD = NOW + 30 * DAY
 YEARS = 30 / 365
@@ -289,5 +289,5 @@ def test_an_option_bought_never_costs_more_than_its_value(data: st.DataObject) -
     ],
 )
 def test_a_wrong_profile_is_named(overrides: dict[str, Any], path: str) -> None:
-    with pytest.raises(ProfileError, match=path):
+    with pytest.raises(TomlError, match=path):
         profile("derive_srm", overrides)

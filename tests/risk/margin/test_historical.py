@@ -19,7 +19,7 @@ from risk.margin.book import History, Instrument, Kind, Market, Portfolio, Posit
 from risk.margin.exact import as_float, exactly
 from risk.margin.historical import HistoryTooShort, NoHistory
 from risk.margin.policy import calculator
-from risk.strict import ProfileError
+from schemas.strict import TomlError
 from schemas.units import parse_time
 
 ROOT = Path(__file__).parents[3]
@@ -178,7 +178,7 @@ def test_a_history_that_is_not_enough_is_named(here, error, what):
     ],
 )
 def test_a_bad_parameter_is_named_by_its_place(over, path):
-    with pytest.raises(ProfileError) as caught:
+    with pytest.raises(TomlError) as caught:
         calculator(_text("filtered_historical"), over)
     assert caught.value.path == path
 

@@ -15,7 +15,7 @@ from risk.margin.answer import Assessment
 from risk.margin.book import AssetQuote, Expiry, Holding, Instrument, Kind, Market, Portfolio, Position, Underlying
 from risk.margin.exact import as_float, exactly
 from risk.margin.policy import calculator
-from risk.strict import ProfileError
+from schemas.strict import TomlError
 from services.margin import published_text
 
 NOW, DAY = margins.NOW, margins.DAY
@@ -209,6 +209,6 @@ def test_a_hedge_never_raises_a_netting_requirement(name: str, portfolio: Portfo
     ],
 )
 def test_a_bad_profile_is_named_with_its_place(name: str, over: dict[str, Any], path: str) -> None:
-    with pytest.raises(ProfileError) as caught:
+    with pytest.raises(TomlError) as caught:
         calculator(published_text(name), over)
     assert caught.value.path == path

@@ -20,7 +20,7 @@ from risk.margin.exact import as_float, exactly
 from risk.margin.okx import tiered
 from risk.margin.okx_rules import Tier
 from risk.margin.valuing import svi_volatility
-from risk.strict import ProfileError
+from schemas.strict import TomlError
 
 YEAR = 365.0
 
@@ -381,5 +381,5 @@ def test_the_parts_add_up(data: st.DataObject) -> None:
     ],
 )
 def test_a_wrong_profile_is_named(overrides: dict[str, Any], path: str) -> None:
-    with pytest.raises(ProfileError, match=path):
+    with pytest.raises(TomlError, match=path):
         profile("okx_pm", overrides)

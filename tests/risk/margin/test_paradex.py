@@ -21,7 +21,7 @@ from risk.margin.exact import as_float, exactly
 from risk.margin.model import Calculator
 from risk.margin.policy import calculator
 from risk.margin.valuing import quoted
-from risk.strict import ProfileError
+from schemas.strict import TomlError
 
 PROFILES = Path(__file__).parents[3] / "risk" / "margin" / "profiles"
 BOTH = ("paradex_pm.toml", "aevo_pm.toml")
@@ -215,6 +215,6 @@ def test_more_scenarios_never_lower_the_worst(portfolio: Portfolio, kept: int) -
     ],
 )
 def test_bad_profiles_are_named_by_place(over: dict[str, Any], path: str) -> None:
-    with pytest.raises(ProfileError) as caught:
+    with pytest.raises(TomlError) as caught:
         profile("paradex_pm.toml", **over)
     assert caught.value.path == path

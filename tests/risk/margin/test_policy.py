@@ -21,7 +21,7 @@ from risk.margin.model import Assess, Calculator, Header
 from risk.margin.orders import ORDERS, filled
 from risk.margin.policy import BUFFER_FLOOR, NOT_ACCEPTED, calculator
 from risk.margin.valuing import quoted
-from risk.strict import Fault, ProfileError, Table, only, real_of, table_of, text_of, value_of
+from schemas.strict import Fault, Table, TomlError, only, real_of, table_of, text_of, value_of
 
 MARKET = margins.market()
 PRICE = Fraction(MARKET.settlement_price)
@@ -146,7 +146,7 @@ WRONG = [  # what replaces what in the text, the fault, its path
 @pytest.mark.parametrize(("old", "new", "fault", "path"), WRONG)
 def test_what_is_wrong_in_a_profile_is_named_with_its_path(old: str, new: str, fault: Fault, path: str) -> None:
     assert old in PROFILE
-    with pytest.raises(ProfileError) as told:
+    with pytest.raises(TomlError) as told:
         made(text=PROFILE.replace(old, new, 1))
     assert (told.value.fault, told.value.path) == (fault, path)
 
@@ -164,7 +164,7 @@ WRONG_OVERRIDES: list[tuple[str | Table, Fault, str]] = [
 
 @pytest.mark.parametrize(("overrides", "fault", "path"), WRONG_OVERRIDES)
 def test_what_is_wrong_in_overrides_is_named_with_its_path(overrides: str | Table, fault: Fault, path: str) -> None:
-    with pytest.raises(ProfileError) as told:
+    with pytest.raises(TomlError) as told:
         made(overrides)
     assert (told.value.fault, told.value.path) == (fault, path)
 

@@ -25,8 +25,8 @@ from risk.margin.sampled import years_of
 from risk.margin.valuing import quoted
 from risk.simulation.revalue import UnitLossTooLarge
 from risk.simulation.tail import normal_shortfall, student_shortfall
-from risk.strict import ProfileError
 from risk.volatility import YEAR
+from schemas.strict import TomlError
 
 PROFILES = Path(__file__).parents[3] / "risk" / "margin" / "profiles"
 NAMES = ("monte_carlo_var", "monte_carlo_es", "monte_carlo_es_path")
@@ -340,7 +340,7 @@ def test_a_unit_past_what_a_matrix_holds_is_named():
     ],
 )
 def test_a_bad_parameter_is_named_by_its_place(over, path):
-    with pytest.raises(ProfileError) as caught:
+    with pytest.raises(TomlError) as caught:
         calculator(_text("monte_carlo_es"), over)
     assert caught.value.path == path
 

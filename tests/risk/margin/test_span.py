@@ -18,7 +18,7 @@ from risk.margin.book import Expiry, History, Instrument, Kind, Market, Portfoli
 from risk.margin.exact import as_float, exactly
 from risk.margin.policy import calculator
 from risk.margin.span import composite_weights
-from risk.strict import ProfileError
+from schemas.strict import TomlError
 from services.margin import published_text
 
 NOW, DAY = margins.NOW, margins.DAY
@@ -334,6 +334,6 @@ def test_two_longs_get_no_credit() -> None:
     ],
 )
 def test_a_bad_profile_is_named_with_its_place(over: dict[str, Any], path: str) -> None:
-    with pytest.raises(ProfileError) as caught:
+    with pytest.raises(TomlError) as caught:
         calculator(published_text("span"), over)
     assert caught.value.path == path

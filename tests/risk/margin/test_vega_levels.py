@@ -14,7 +14,7 @@ from risk.margin.book import Instrument, Kind, Order, Portfolio, Position
 from risk.margin.exact import as_float, exactly
 from risk.margin.policy import calculator
 from risk.margin.vega_levels import Levels, NotLinear, Scaling, levels, maintenance_of, risk_factors
-from risk.strict import ProfileError
+from schemas.strict import TomlError
 from services.margin import published_text
 
 MARKET = margins.market()
@@ -144,7 +144,7 @@ def test_options_are_refused() -> None:
     ],
 )
 def test_a_bad_profile_is_named_with_its_place(over: dict[str, Any], path: str) -> None:
-    with pytest.raises(ProfileError) as caught:
+    with pytest.raises(TomlError) as caught:
         asked(Portfolio("A"), **over)
     assert caught.value.path == path
 

@@ -1,4 +1,5 @@
-"""Strict reading of a profile's TOML tables: every key known, every value of its type and in its range, or named."""
+"""Strict reading of published TOML (margin profiles, waterfall policies): every key known, every value of its type and
+in its range, or named with its place."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ Table = Mapping[str, Any]
 
 
 class Fault(Enum):
-    """What can be wrong with a profile's text."""
+    """What can be wrong with a text."""
 
     NOT_ASCII = "not ASCII"
     TOO_LONG = "too long"
@@ -36,13 +37,16 @@ class Fault(Enum):
     BAD_SCENARIOS = "scenarios refused"
     SAME_PAIR = "pair stands twice"
     NOT_NETTED = "only where underlyings are netted"
+    UNKNOWN_LAYER = "no layer"
+    BAD_ORDER = "layers refused"
 
 
-class ProfileError(ValueError):
-    """A profile that cannot be read: what is wrong, where in the text, and what stands there."""
+class TomlError(ValueError):
+    """A text that cannot be read: what is wrong, where in it, and what stands there. Where no key is to blame, `whole`
+    says what the text was to tell."""
 
-    def __init__(self, fault: Fault, path: str, what: str) -> None:
-        super().__init__(f"{path or 'profile'}: {fault.value}: {what}")
+    def __init__(self, fault: Fault, path: str, what: str, whole: str = "profile") -> None:
+        super().__init__(f"{path or whole}: {fault.value}: {what}")
         self.fault = fault
         self.path = path
 
@@ -56,14 +60,14 @@ def only(table: Table, path: str, keys: tuple[str, ...]) -> None:
     """Raises UNKNOWN_KEY at the first key that is not one of `keys`."""
     for key in table:
         if key not in keys:
-            raise ProfileError(Fault.UNKNOWN_KEY, at(path, key), f"known are {', '.join(keys)}")
+            raise TomlError(Fault.UNKNOWN_KEY, at(path, key), f"known are {', '.join(keys)}")
 
 
 def value_of(table: Table, path: str, key: str, default: object = _MISSING) -> Any:
     """What stands there. Raises MISSING where there is no default."""
     value = table.get(key, default)
     if value is _MISSING:
-        raise ProfileError(Fault.MISSING, at(path, key), "it has no default")
+        raise TomlError(Fault.MISSING, at(path, key), "it has no default")
     return value
 
 
@@ -71,9 +75,9 @@ def text_of(table: Table, path: str, key: str, most: int = 64) -> str:
     """A string of 1 to `most` characters."""
     value = value_of(table, path, key)
     if not isinstance(value, str):
-        raise ProfileError(Fault.WRONG_TYPE, at(path, key), f"{type(value).__name__} is not a string")
+        raise TomlError(Fault.WRONG_TYPE, at(path, key), f"{type(value).__name__} is not a string")
     if not 0 < len(value) <= most:
-        raise ProfileError(Fault.OUT_OF_RANGE, at(path, key), f"{len(value)} characters, 1 to {most} are allowed")
+        raise TomlError(Fault.OUT_OF_RANGE, at(path, key), f"{len(value)} characters, 1 to {most} are allowed")
     return value
 
 
@@ -81,7 +85,7 @@ def day_of(table: Table, path: str, key: str) -> str:
     """A day, YYYY-MM-DD."""
     value = text_of(table, path, key)
     if not _DATE.fullmatch(value) or not 1 <= int(value[5:7]) <= 12 or not 1 <= int(value[8:]) <= 31:
-        raise ProfileError(Fault.OUT_OF_RANGE, at(path, key), f"{value!r} is no day YYYY-MM-DD")
+        raise TomlError(Fault.OUT_OF_RANGE, at(path, key), f"{value!r} is no day YYYY-MM-DD")
     return value
 
 
@@ -89,7 +93,7 @@ def symbol_of(table: Table, path: str, key: str) -> str:
     """A symbol of 1 to 8 visible characters."""
     value = text_of(table, path, key)
     if not SYMBOL.fullmatch(value) or value == DEFAULT:
-        raise ProfileError(Fault.OUT_OF_RANGE, at(path, key), f"{value!r} is no symbol")
+        raise TomlError(Fault.OUT_OF_RANGE, at(path, key), f"{value!r} is no symbol")
     return value
 
 
@@ -97,7 +101,7 @@ def symbols_of(table: Table, path: str, key: str) -> tuple[str, ...]:
     """An array of symbols."""
     values = value_of(table, path, key)
     if not isinstance(values, list):
-        raise ProfileError(Fault.WRONG_TYPE, at(path, key), "not an array")
+        raise TomlError(Fault.WRONG_TYPE, at(path, key), "not an array")
     return tuple(symbol_of({str(i): value}, at(path, key), str(i)) for i, value in enumerate(values))
 
 
@@ -105,7 +109,7 @@ def table_of(table: Table, path: str, key: str) -> Table:
     """A table."""
     value = value_of(table, path, key)
     if not isinstance(value, dict):
-        raise ProfileError(Fault.WRONG_TYPE, at(path, key), "not a table")
+        raise TomlError(Fault.WRONG_TYPE, at(path, key), "not a table")
     return value
 
 
@@ -113,7 +117,7 @@ def flag_of(table: Table, path: str, key: str) -> bool:
     """true or false; false where it is not there."""
     value = value_of(table, path, key, False)
     if not isinstance(value, bool):
-        raise ProfileError(Fault.WRONG_TYPE, at(path, key), f"{type(value).__name__} is not true or false")
+        raise TomlError(Fault.WRONG_TYPE, at(path, key), f"{type(value).__name__} is not true or false")
     return value
 
 
@@ -121,9 +125,9 @@ def whole_of(table: Table, path: str, key: str, low: int, high: int) -> int:
     """A whole number, low ... high."""
     value = value_of(table, path, key)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ProfileError(Fault.WRONG_TYPE, at(path, key), f"{type(value).__name__} is not a whole number")
+        raise TomlError(Fault.WRONG_TYPE, at(path, key), f"{type(value).__name__} is not a whole number")
     if not low <= value <= high:
-        raise ProfileError(Fault.OUT_OF_RANGE, at(path, key), f"not in {low} ... {high}")
+        raise TomlError(Fault.OUT_OF_RANGE, at(path, key), f"not in {low} ... {high}")
     return value
 
 
@@ -132,17 +136,17 @@ def decimal_of(value: object, path: str) -> Decimal:
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         return Decimal(value)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise ProfileError(Fault.WRONG_TYPE, path, f"{type(value).__name__} is not a decimal number")
+        raise TomlError(Fault.WRONG_TYPE, path, f"{type(value).__name__} is not a decimal number")
     if isinstance(value, int):
         if abs(value) >= _MANY:
-            raise ProfileError(Fault.OUT_OF_RANGE, path, "not a number of a usual size")
+            raise TomlError(Fault.OUT_OF_RANGE, path, "not a number of a usual size")
         return Decimal(value)
     # abs() rounds to the context's precision and may overflow; copy_abs() and comparisons do not
     if not value.is_finite() or value.copy_abs() >= _MANY:
-        raise ProfileError(Fault.OUT_OF_RANGE, path, "not a number of a usual size")
+        raise TomlError(Fault.OUT_OF_RANGE, path, "not a number of a usual size")
     exponent = value.as_tuple().exponent
     if not isinstance(exponent, int) or exponent < -12:
-        raise ProfileError(Fault.NOT_BASIS_POINTS, path, "more than 12 decimals")
+        raise TomlError(Fault.NOT_BASIS_POINTS, path, "more than 12 decimals")
     return value
 
 
@@ -153,10 +157,10 @@ def points_of(table: Table, path: str, key: str, low: int, high: int, default: i
     value = decimal_of(value_of(table, path, key), at(path, key))
     points = value * BASIS_POINTS
     if points != points.to_integral_value():
-        raise ProfileError(Fault.NOT_BASIS_POINTS, at(path, key), str(value))
+        raise TomlError(Fault.NOT_BASIS_POINTS, at(path, key), str(value))
     if not low <= points <= high:
         lowest, highest = Decimal(low) / BASIS_POINTS, Decimal(high) / BASIS_POINTS
-        raise ProfileError(Fault.OUT_OF_RANGE, at(path, key), f"{value} is not in {lowest} ... {highest}")
+        raise TomlError(Fault.OUT_OF_RANGE, at(path, key), f"{value} is not in {lowest} ... {highest}")
     return int(points)
 
 
@@ -164,7 +168,7 @@ def numbers_of(table: Table, path: str, key: str) -> tuple[float, ...]:
     """An array of decimals as floats."""
     values = value_of(table, path, key)
     if not isinstance(values, list):
-        raise ProfileError(Fault.WRONG_TYPE, at(path, key), "not an array")
+        raise TomlError(Fault.WRONG_TYPE, at(path, key), "not an array")
     return tuple(float(decimal_of(value, f"{at(path, key)}[{number}]")) for number, value in enumerate(values))
 
 
@@ -176,5 +180,5 @@ def real_of(
         return default
     value = float(decimal_of(value_of(table, path, key), at(path, key)))
     if (value < 0 and not signed) or not low <= value <= high:
-        raise ProfileError(Fault.OUT_OF_RANGE, at(path, key), f"{value:g} is not in {low:g} ... {high:g}")
+        raise TomlError(Fault.OUT_OF_RANGE, at(path, key), f"{value:g} is not in {low:g} ... {high:g}")
     return value
