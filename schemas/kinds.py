@@ -87,6 +87,8 @@ class Rung(IntEnum):
     CALLED = 2
     LIQUIDATING = 3
     DEFICIT = 4
+    CLOSED = 5
+    """its deficit was paid by others and nothing is left of it (CLOSE_DEFAULTED); it stays until it is reopened"""
 
 
 class LegKind(IntEnum):
@@ -270,6 +272,10 @@ class Parameter(IntEnum):
     """marks for which a moved price lets no new risk in; 0: off"""
     PACING = 57
     """scope underlying: most that forced sales may have on offer at a mark, micro-dollars at the mark; 0: no limit"""
+    CLOSE_DEFAULTED = 58
+    """1: an account whose deficit others paid and that has nothing left is closed at the next mark"""
+    REVERSAL_KEEPS_FUND = 59
+    """1: the fund keeps its part of a fee that a reversal gives back, FEES bears all of it"""
 
 
 class BreakerCause(IntEnum):

@@ -39,6 +39,9 @@ INSERT INTO codes (enum, code, name) VALUES
     ('Parameter', 47, 'HOUSE_COVERS_CLIENTS'),
     ('Parameter', 42, 'BACKER_NOTICE'),
     ('Parameter', 43, 'BACKERS'),
+    ('Parameter', 58, 'CLOSE_DEFAULTED'),
+    ('Parameter', 59, 'REVERSAL_KEEPS_FUND'),
+    ('Rung', 5, 'CLOSED'),
     ('PostingKind', 29, 'MEMBER_RESOURCES'),
     ('PostingKind', 30, 'OMNIBUS_SHARE'),
     ('PostingKind', 31, 'RESOURCES_RETURNED'),
@@ -95,6 +98,8 @@ INSERT INTO codes (enum, code, name) VALUES
     ('WithdrawalDecision', 0, 'PAID'),
     ('WithdrawalDecision', 1, 'RETURNED');
 COMMENT ON COLUMN legs.kind IS 'What brought a leg: codes: LegKind';
+COMMENT ON COLUMN margins.before IS 'The health ladder of an account: codes: Rung';
+COMMENT ON COLUMN margins.after IS 'The health ladder of an account: codes: Rung';
 COMMENT ON COLUMN transfers.kind IS 'What a posting is for: codes: PostingKind';
 COMMENT ON COLUMN postings.kind IS 'What a posting is for: codes: PostingKind';
 COMMENT ON COLUMN orders_closed.reason IS 'Why an auction or an order ended: codes: ClosingReason';
@@ -808,6 +813,11 @@ FROM legs l WHERE l.kind IN (2, 3, 4, 5)
 UNION ALL
 SELECT c.n, c.index, 'closed', c.account, NULL, c.auction, c.remaining, NULL, k.name
 FROM auctions_closed c JOIN codes k ON k.enum = 'ClosingReason' AND k.code = c.reason;
+
+-- An account that is closed when its deficit was paid (5) is called for nothing any more.
+CREATE OR REPLACE VIEW calls WITH (security_invoker) AS
+SELECT r.* FROM rungs r JOIN margins m ON m.n = r.n AND m.index = r.index AND m.account = r.account AND m.mark = r.mark
+WHERE m.after > m.before AND m.after BETWEEN 2 AND 4;
 
 CREATE VIEW losses WITH (security_invoker) AS
 SELECT
