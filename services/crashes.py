@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
 from itertools import pairwise
@@ -19,10 +19,11 @@ import numpy as np
 
 from insurance.policy import published, shipped
 from ledger.state import State
-from schemas.chart import FIRST_ACCOUNT
+from schemas.chart import FIRST_ACCOUNT, House
 from schemas.events import BackstopCommitted, DefaultFundContributed, ParameterChanged
 from schemas.kinds import Parameter
 from schemas.limits import MICRO
+from schemas.outcomes import HouseBalance, MarkDone
 from schemas.sources import Role
 from schemas.units import parse_time
 from schemas.wire import Run
@@ -30,6 +31,7 @@ from services import markets
 from services.auditor import audit
 from services.baselines import AtOnce
 from services.exchange import HOUR, Exchange
+from services.figures import dollars
 from services.lockstep import Lockstep
 from services.losses import Losses, Tally
 from services.population import Strategy
@@ -390,6 +392,10 @@ class Cleared:
     entries: int = 0
     verdict: str = ""
     """the audit's; empty: not audited"""
+    cover: Sequence[int] = field(default=(), repr=False)
+    """[marks] insurance fund, default fund and the clearinghouse's own capital, micro-dollars"""
+    stable: Sequence[int] = field(default=(), repr=False)
+    """[marks] USDC in micro-dollars; empty: a dollar throughout"""
 
 
 class AuditDiffers(ValueError):  # noqa: N818 - named for what is found
@@ -417,12 +423,16 @@ def clear(
     Every way has the same customers, first trades, prices, and the same law for what forced sales cost. Raises
     AuditDiffers, and what `run` raises.
     """
-    pressure = Pressure(markets.path(inputs.bars, venue_of(inputs), inputs.stable))
+    track = markets.path(inputs.bars, venue_of(inputs), inputs.stable)
+    pressure = Pressure(track)
     tally = Tally()
+    cover: list[int] = []
 
     def watch(runs: Sequence[Run], state: State) -> None:
         pressure.hear(runs, state)
         tally.hear(runs, state)
+        if any(one.message.cls is MarkDone for one in runs):
+            cover.append(_cover(runs, state))
 
     buyer = FIRST_ACCOUNT + accounts
     fund = FUND_PER_ACCOUNT if condition.fund is None else condition.fund
@@ -440,7 +450,20 @@ def clear(
     )
     ledger, ran = run(directory, inputs, accounts=accounts, seed=seed, steps=steps, tell=tell, variant=variant)
     ledger.close()
-    return _told(crash, way, condition, ledger, ran, tally, directory if audited else None)
+    told = _told(crash, way, condition, ledger, ran, tally, directory if audited else None)
+    stable = [] if track.stable is None else track.stable[: len(told.times)].tolist()
+    return replace(told, cover=cover, stable=stable)
+
+
+def _cover(runs: Sequence[Run], state: State) -> int:
+    """What stands before losses that accounts cannot bear, as a mark's outcomes tell it, micro-dollars."""
+    return sum(
+        dollars(state, int(row["asset"]), int(row["balance"]))
+        for one in runs
+        if one.message.cls is HouseBalance
+        for row in one.rows
+        if int(row["account"]) in (House.FUND, House.DEFAULT_FUND, House.OWN_CAPITAL)
+    )
 
 
 def _told(
