@@ -15,7 +15,7 @@ from liquidation.backstop import margin_of, takeover
 from liquidation.book import Book, book, sellable
 from liquidation.costs import Holding, Rates, moved
 from liquidation.greedy import Case
-from liquidation.pacing import ordered, paced, room
+from liquidation.pacing import ordered, paced, paced_whole, room
 from liquidation.plan import Plan, plans
 from liquidation.sealed import Portfolios, fits
 from liquidation.view import MarketView
@@ -233,6 +233,8 @@ class Desk:
         for due in ordered(books.due) if self._room else [due for _, due in sorted(books.due.items())]:
             failing = book(due, books.positions[due.account], books.balances[due.account], view)
             told += self._liquidate(failing, unpromised, view)
+        if self._room:  # what was taken off or awarded at this mark takes no room
+            self._room = room(self._portfolios.legs(), view, self._room)
         for running in self._auctions.values():
             running.sold = 0
         self._done = 0
@@ -357,6 +359,8 @@ class Desk:
     def _offer(self, case: Case, made: Plan, terms: Terms, view: MarketView) -> list[Event]:
         events: list[Event] = []
         if lots := self._offered_whole(case, made, view.offering()):
+            if self._room and not paced_whole(lots, case.equity, self._room, view):
+                return []
             number = self._next_auction
             self._next_auction += 1
             return list(self._portfolios.offer(number, case.account, lots, self._mark, view.offering()))

@@ -65,13 +65,16 @@ def ordered(due: Mapping[int, LiquidationDue]) -> list[LiquidationDue]:
     return sorted(due.values(), key=lambda one: (Fraction(one.equity, max(one.initial, 1)), one.account))
 
 
-def room(offered: Iterable[tuple[int, int]], view: MarketView) -> dict[int, int]:
+def room(
+    offered: Iterable[tuple[int, int]], view: MarketView, limits: Mapping[int, int] | None = None
+) -> dict[int, int]:
     """Micro-dollars that may still be offered at this mark, by underlying; one without a limit is left out.
 
-    `offered`: instrument and lots of every auction that still runs. What is on offer may be more than the limit (that
-    of accounts whose equity is gone, or a limit that was lowered): room is then below zero.
+    `offered`: instrument and lots of all that is still on offer, by auction or whole. It may be more than the limit
+    (that of accounts whose equity is gone, or a limit that was lowered): room is then below zero. `limits`: the room
+    without it, where that is less than the limits in force.
     """
-    free = dict(view.pacing())
+    free = dict(view.pacing() if limits is None else limits)
     for instrument, lots in offered:
         number = view.underlying(instrument)
         if number in free:
@@ -98,6 +101,27 @@ def paced(sales: Sequence[Sale], equity: int, free: dict[int, int], view: Market
         if number in free:
             free[number] -= view.value(sale.instrument, sale.quantity)
     return offered
+
+
+def paced_whole(lots: Mapping[int, int], equity: int, free: dict[int, int], view: MarketView) -> bool:
+    """Whether a whole portfolio (lots by instrument) is offered at this mark; `free` (of `room`) is lowered by it.
+
+    It is not cut. It goes where each underlying it has a leg in has room for all of it, or else has nothing on offer:
+    one that is larger than the whole limit would never go otherwise. Where it waits it keeps the room there is from
+    those behind it, or smaller ones could pass it for ever. An account whose equity is gone is never delayed.
+    """
+    wanted: dict[int, int] = {}
+    for instrument, quantity in lots.items():
+        number = view.underlying(instrument)
+        if number in free:
+            wanted[number] = wanted.get(number, 0) + view.value(instrument, quantity)
+    limits = view.pacing()
+    goes = equity <= 0 or all(
+        value <= free[number] or free[number] == limits[number] for number, value in wanted.items()
+    )
+    for number, value in wanted.items():
+        free[number] = free[number] - value if goes else min(free[number], 0)
+    return goes
 
 
 def _part_up(quantity: int, part: Fraction) -> int:

@@ -81,6 +81,10 @@ class Portfolios:
         """What is on offer under a number."""
         return self._running[number].lots
 
+    def legs(self) -> list[tuple[int, int]]:
+        """Instrument and lots of every leg that is on offer."""
+        return [leg for one in self._running.values() for leg in one.lots.items()]
+
     def refused(self) -> list[Event]:
         """End what its account cannot sell, as its shard has said."""
         numbers, self._refused = sorted(set(self._refused)), []

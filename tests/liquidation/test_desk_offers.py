@@ -204,6 +204,64 @@ def test_a_portfolio_that_its_account_cannot_sell_is_taken_off_at_once() -> None
     assert desk.decide(view) == [PortfolioEnded(reason=ClosingReason.CLIPPED, account=101, auction=1)]
 
 
+def offers_at(desk: Desk, view: View, mark: int, equities: dict[int, int]) -> list[tuple[int, str, int]]:
+    """What is planned and taken off at a mark, of accounts that are each long 40 of one and short 20 of another."""
+    told = [one for a, equity in equities.items() for one in due(a, equity, {PERP: 40, OTHER: -20}, {0: 1}, mark)]
+    said = planned_at(desk, view, mark, *told, fund(1_000 * MICRO))
+    for one in said:
+        if isinstance(one, PortfolioOffered):
+            names = ("lots", "account", "auction", "mark", "closes", "reserve")
+            fields = {name: getattr(one, name) for name in names}
+            desk.observe([PortfolioOpened(index=0, reason=Reason.NONE, **fields)])
+        if isinstance(one, LiquidationPlanned):
+            desk.observe([opened(one)])
+    assert desk.decide(view) == []
+    kinds = (PortfolioOffered, PortfolioEnded, LiquidationPlanned)
+    return [(one.account, type(one).__name__, one.auction) for one in said if isinstance(one, kinds)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "second", "now"),
+    [
+        ({}, MICRO, [101, 102]),
+        ({PERP: 8_000}, MICRO, [101, 102]),
+        ({PERP: 7_999}, MICRO, [101]),
+        ({PERP: 4_000}, MICRO, [101]),
+        ({PERP: 10}, MICRO, [101]),  # larger than the whole limit, and nothing else is on offer
+        ({OTHER: 3_999, PERP: 8_000}, MICRO, [101]),
+        ({PERP: 4_000}, 0, [102]),  # its equity is gone: it comes first, is never delayed, and takes the room
+    ],
+)
+def test_portfolios_share_the_room_of_a_mark(limits: dict[int, int], second: int, now: list[int]) -> None:
+    desk, view = Desk(), View()
+    view.offers = Offering(marks=2, reserve=500)
+    view.limits = {number: dollars * MICRO for number, dollars in limits.items()}
+    said = offers_at(desk, view, 1, {101: MICRO, 102: second})
+    assert [account for account, _, _ in said] == now
+
+
+def test_a_portfolio_that_waits_is_offered_when_what_was_before_it_is_gone_and_holds_smaller_ones_back() -> None:
+    desk, view = Desk(), View()
+    view.offers = Offering(marks=2, reserve=500)
+    view.limits = {PERP: 6_000 * MICRO}
+    both = {101: MICRO, 102: 2 * MICRO}
+    assert offers_at(desk, view, 1, both) == [(101, "PortfolioOffered", 1)]
+    desk = restarted(desk)
+    # a single position behind the one that waits finds room for half of it, and does not take it
+    told = [
+        *due(101, MICRO, {PERP: 40, OTHER: -20}, {0: 1}, 2),
+        *due(102, 2 * MICRO, {PERP: 40, OTHER: -20}, {0: 1}, 2),
+    ]
+    assert planned_at(desk, view, 2, *told, *due(103, 3 * MICRO, {PERP: 40}, {}, 2), fund(1_000 * MICRO)) == []
+    # the first finds no bid: leg by leg it takes the room that it had, and the second goes on waiting
+    assert offers_at(desk, view, 3, both) == [
+        (101, "PortfolioEnded", 1),
+        (101, "LiquidationPlanned", 2),
+        (101, "LiquidationPlanned", 3),
+    ]
+    assert offers_at(desk, view, 4, {102: 2 * MICRO})[-1] == (102, "PortfolioOffered", 4)
+
+
 def test_one_position_is_no_portfolio_and_coins_are_none_of_it() -> None:
     desk, view = Desk(), View()
     view.offers = Offering(marks=2, reserve=500)

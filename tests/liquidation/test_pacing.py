@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liquidation.impact import Decay, Impact, Liquidity, moves
-from liquidation.pacing import ALL_AT_ONCE, BadPace, Pace, allowed, ordered, paced, proposed, room
+from liquidation.pacing import ALL_AT_ONCE, BadPace, Pace, allowed, ordered, paced, paced_whole, proposed, room
 from liquidation.plan import Sale
 from schemas.limits import MICRO
 from schemas.outcomes import LiquidationDue
@@ -95,6 +95,50 @@ def test_what_is_offered_at_a_mark(
     now: list[dict[int, int]],
 ) -> None:
     assert offered(View(**limits), plans, running) == now
+
+
+@pytest.mark.parametrize(
+    ("limits", "running", "portfolios", "go", "left"),
+    [
+        # (equity, portfolio) of each account in the order they are served -> whether it goes, and the room that is left
+        pytest.param({}, {}, [(5, {1: -99})], [True], {}, id="no limit"),
+        pytest.param({"btc": 500}, {}, [(5, {1: -30, 2: 20})], [True], {BTC: 0}, id="both legs fill it"),
+        pytest.param({"btc": 500}, {3: 9}, [(5, {1: -31, 3: 20})], [True], {BTC: 190}, id="one leg has no limit"),
+        pytest.param({"btc": 500}, {2: 1}, [(5, {1: -30, 2: 20})], [False], {BTC: 0}, id="too much: it waits, uncut"),
+        pytest.param({"btc": 500, "eth": 60}, {3: 1}, [(5, {1: -9, 3: 20})], [False], {BTC: 0, ETH: 0}, id="one lacks"),
+        pytest.param({"btc": 500}, {}, [(5, {1: -99, 3: 2})], [True], {BTC: -490}, id="larger than the limit, alone"),
+        pytest.param({"btc": 500}, {2: 1}, [(5, {1: -99, 3: 2})], [False], {BTC: 0}, id="larger, and not alone"),
+        pytest.param({"btc": 500}, {2: 1}, [(0, {1: -99, 3: 2})], [True], {BTC: -500}, id="equity gone: never delayed"),
+        pytest.param(
+            {"btc": 500},
+            {2: 1},
+            [(5, {1: -50, 3: 2}), (6, {1: -9, 3: 2})],
+            [False, False],
+            {BTC: 0},
+            id="none passes it",
+        ),
+        pytest.param(
+            {"btc": 500}, {2: 1}, [(5, {1: -50, 3: 2}), (6, {3: -9, 4: 2})], [False, False], {BTC: 0}, id="by any leg"
+        ),
+        pytest.param(
+            {"btc": 500}, {2: 99}, [(5, {1: -9, 3: 2})], [False], {BTC: -490}, id="what is over the limit stays over it"
+        ),
+        pytest.param(
+            {"btc": 500}, {}, [(5, {1: -30, 3: 2}), (6, {1: -20, 3: 2})], [True, True], {BTC: 0}, id="two side by side"
+        ),
+    ],
+)
+def test_a_whole_portfolio_goes_or_waits(
+    limits: dict[str, int],
+    running: dict[int, int],
+    portfolios: list[tuple[int, dict[int, int]]],
+    go: list[bool],
+    left: dict[int, int],
+) -> None:
+    seen = cast("Any", View(**limits))
+    free = room(running.items(), seen)
+    assert [paced_whole(lots, equity, free, seen) for equity, lots in portfolios] == go
+    assert free == left
 
 
 LOTS = st.integers(-(10**6), 10**6).filter(bool)
