@@ -316,10 +316,10 @@ def waterfall(parts: Sequence[tuple[str, int]]) -> Drawing:
     def draw(figure: Figure, size: Size) -> None:
         axes = figure.subplots()
         begin = 0.0
-        colours = (EQUITY, MARGIN, FIRST, LOSS)
+        colours = [EQUITY, *((MARGIN, FIRST)[place % 2] for place in range(len(parts) - 2)), LOSS]
         axes.barh([0], [float(whole)], color=MUTED, height=0.6)
         for place, (_, amount) in enumerate(parts, 1):
-            axes.barh([place], [float(amount)], left=begin, color=colours[(place - 1) % len(colours)], height=0.6)
+            axes.barh([place], [float(amount)], left=begin, color=colours[place - 1], height=0.6)
             begin += float(amount)
         ends = [float(whole), *np.cumsum([float(amount) for _, amount in parts])]
         for place, amount in enumerate([whole, *(amount for _, amount in parts)]):

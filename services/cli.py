@@ -35,8 +35,9 @@ from schemas.wire import EntryHeader, WireError, decode, messages_of
 from services.explain import explained, owner, standing, summary
 from services.heads import HeadDiffers
 from services.lockstep import JOURNAL, SETTINGS, RunDiffers
+from services.policies import read_policy, under
 from services.replay import position_at, replayed
-from services.run import Inputs, run, venue_of
+from services.run import FUND_PER_ACCOUNT, Inputs, run, venue_of
 from services.tables import read_accounts, read_deposits, read_funding, read_prices, read_trades
 from services.terminal import CONSOLE, ERRORS, Refused, print_json, print_verdict, progress_bar
 
@@ -137,6 +138,9 @@ def run_command(
     deposits: Annotated[Path | None, typer.Option(help="Your deposits")] = None,
     trades: Annotated[Path | None, typer.Option(help="Your trades")] = None,
     steps: Annotated[int | None, typer.Option(help="Stop after so many marks", min=2)] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="The waterfall, published: exchange, ccp, or a file of your own")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what is in DIR first")] = False,
     audited: Annotated[bool, typer.Option("--audit/--no-audit", help="Replay in a fresh process at the end")] = True,
     as_json: AsJson = False,
@@ -148,6 +152,7 @@ def run_command(
         shutil.rmtree(out)
     with _told():
         inputs = _inputs(prices, funding, account_file, deposits, trades)
+        named = None if policy is None else read_policy(policy)
         with progress_bar("clearing", quiet=as_json) as bar:
             task = bar.add_task("clearing", total=None)
             ledger, ran = run(
@@ -158,6 +163,7 @@ def run_command(
                 shards=shards,
                 steps=steps,
                 tell=lambda done, of: bar.update(task, completed=done, total=of),
+                variant=None if named is None else under(named, accounts * FUND_PER_ACCOUNT),
             )
         entries = ledger.clearing.sequence.n
         ledger.close()
@@ -178,6 +184,7 @@ def run_command(
         events=ran.events,
         audit=verdict,
         own_figures=inputs.own_figures,
+        policy="" if named is None else named.name,
     )
     (out / REPORT).write_text(html(told), "utf-8")
     (out / FIGURES).write_text(json.dumps(asdict(told), indent=1) + "\n", "utf-8")

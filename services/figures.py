@@ -15,12 +15,13 @@ from risk.requirement import margin_accounts
 from risk.tables import I64Array, margins
 from risk.valuation import asset_value, contract_value
 from schemas.chart import FIRST_ACCOUNT, House
-from schemas.kinds import LegKind, PostingKind, Reason, Rung
+from schemas.kinds import LegKind, PostingKind, Reason, Rung, WaterfallLayer
 from schemas.outcomes import (
     DeficitCovered,
     DeficitFound,
     HouseBalance,
     LegPosted,
+    LossBorne,
     MarkDone,
     ParameterApplied,
     Posted,
@@ -29,10 +30,30 @@ from schemas.outcomes import (
 )
 from schemas.wire import Run, message_of
 from services.population import Customer
-from services.report import Audit, Decision, Losses, RunFigures, Shortfall, StrategyFigures
+from services.report import (
+    INSURANCE_FUND,
+    Audit,
+    Decision,
+    LayerFigures,
+    Losses,
+    RunFigures,
+    Shortfall,
+    StrategyFigures,
+)
 
 OTHERS: Final = "own files"
 """the strategy that accounts of a user's file are counted under"""
+LAYERS: Final[Mapping[WaterfallLayer, tuple[str, House | None]]] = {
+    WaterfallLayer.LAID_OUT: ("what was laid out before", House.LAID_OUT),
+    WaterfallLayer.MEMBER_CONTRIBUTION: ("the failing members' contributions", None),
+    WaterfallLayer.OWN_CAPITAL: ("own capital", House.OWN_CAPITAL),
+    WaterfallLayer.FUND: (INSURANCE_FUND, House.FUND),
+    WaterfallLayer.DEFAULT_FUND: ("the default fund", House.DEFAULT_FUND),
+    WaterfallLayer.ASSESSMENT: ("assessments", None),
+    WaterfallLayer.GAINS_HAIRCUT: ("haircuts of gains", None),
+}
+"""the layers that pay in money: how they are named, and where what is left of them lies; a failing member's own
+contribution lies with the others' in the default fund"""
 
 
 def net_worth(states: Sequence[State]) -> I64Array:
@@ -71,6 +92,13 @@ class Gathered:
     owed: dict[int, tuple[int, int]] = field(default_factory=dict)
     """account -> (time, most it owed)"""
     covered: Counter[int] = field(default_factory=Counter)
+    """account -> what was paid of what it owed, by whatever layer"""
+    borne: Counter[WaterfallLayer] = field(default_factory=Counter)
+    """the same by layer"""
+    gave: Counter[int] = field(default_factory=Counter)
+    """account -> what it was assessed for and what of its gains was withheld, for others"""
+    torn_up: int = 0
+    """value at the mark of failing accounts' positions that were torn up"""
     deleveraged: Counter[int] = field(default_factory=Counter)
     brought: Counter[int] = field(default_factory=Counter)
     """account -> deposits less withdrawals, dollars at the time"""
@@ -135,6 +163,8 @@ def _legs(told: Gathered, run: Run, state: State) -> None:
             # What the failing account got over the mark is what its counterparties gave up.
             gift = _value(state, instrument, quantity, mark) - _value(state, instrument, quantity, price)
             told.deleveraged[int(row["account"])] += max(0, gift)
+        if row["kind"] == LegKind.TEAR_UP and failing:
+            told.torn_up += abs(_value(state, instrument, quantity, mark))
 
 
 def _rung(told: Gathered, one: RungChanged, _: State) -> None:
@@ -165,8 +195,10 @@ def _deficit(told: Gathered, one: DeficitFound, state: State) -> None:
         told.owed[one.account] = (state.time, owed)
 
 
-def _covered(told: Gathered, one: DeficitCovered, state: State) -> None:
-    told.covered[one.account] += dollars(state, one.asset, one.amount)
+def _covered(told: Gathered, one: DeficitCovered | LossBorne, state: State) -> None:
+    paid = dollars(state, one.asset, one.amount)
+    told.covered[one.account] += paid
+    told.borne[one.layer if isinstance(one, LossBorne) else WaterfallLayer.FUND] += paid
 
 
 def _posted(told: Gathered, one: Posted, state: State) -> None:
@@ -176,6 +208,8 @@ def _posted(told: Gathered, one: Posted, state: State) -> None:
         told.brought[one.debit] -= dollars(state, one.asset, one.amount)
     elif one.kind == PostingKind.WITHDRAWAL_RETURNED:
         told.brought[one.credit] += dollars(state, one.asset, one.amount)
+    elif one.kind in (PostingKind.ASSESSMENT, PostingKind.GAINS_HAIRCUT):
+        told.gave[one.debit] += dollars(state, one.asset, one.amount)
 
 
 def _parameter(told: Gathered, one: ParameterApplied, state: State) -> None:
@@ -190,6 +224,7 @@ _TAKERS: Final[Mapping[type[Any], Any]] = {
     HouseBalance: _house,
     DeficitFound: _deficit,
     DeficitCovered: _covered,
+    LossBorne: _covered,
     Posted: _posted,
     ParameterApplied: _parameter,
 }
@@ -203,6 +238,26 @@ def begin_mark(told: Gathered, time: int) -> None:
         series.append(0)
 
 
+def _layers(told: Gathered, states: Sequence[State]) -> list[LayerFigures]:
+    """The layers of the policy in force at the end, in its order, after those that paid before and are not in it."""
+    facts = states[0].facts
+    ranks = [WaterfallLayer.FUND] if facts.policy is None else [rank.layer for rank in facts.policy.ranks]
+    named = [layer for layer in ranks if layer in LAYERS]
+    return [
+        LayerFigures(name, told.borne[layer], None if house is None else _held(states, house))
+        for layer in (*sorted(told.borne.keys() - set(named)), *named)
+        for name, house in (LAYERS[layer],)
+    ]
+
+
+def _held(states: Sequence[State], house: House) -> int:
+    """What a house account holds over all shards, at the market in force."""
+    return sum(
+        dollars(states[0], asset, sum(int(state.balance[house, asset]) for state in states))
+        for asset in states[0].facts.assets
+    )
+
+
 def figures(
     told: Gathered,
     states: Sequence[State],
@@ -214,6 +269,7 @@ def figures(
     events: int,
     audit: Audit,
     own_figures: bool,
+    policy: str = "",
 ) -> RunFigures:
     """Everything the report shows."""
     worth = net_worth(states)
@@ -230,8 +286,11 @@ def figures(
     by_strategy: defaultdict[str, list[int]] = defaultdict(list)
     for account in sorted(accounts):
         by_strategy[strategy.get(account, OTHERS)].append(account)
-    uncovered = sum(max(0, -int(worth[a])) for a in told.owed)
     failed = told.liquidated
+    uncovered = {a: max(0, -int(worth[a])) for a in {*told.owed, *failed}}
+
+    lost = {a: -profit[a] - told.gave[a] for a in failed}
+    borne = {a: told.covered[a] + told.deleveraged[a] + uncovered[a] for a in failed}
     return RunFigures(
         title=title,
         seed=seed,
@@ -268,19 +327,21 @@ def figures(
                 profile=names[int(states[0].accounts.profile[a])].name,
                 time=told.owed[a][0] if a in told.owed else told.times[-1],
                 owed=owed.get(a, 0) + told.deleveraged[a],
-                from_fund=told.covered[a],
+                paid=told.covered[a],
                 from_deleveraging=told.deleveraged[a],
             )
             for a in sorted({*told.owed, *told.deleveraged})
         ],
         losses=Losses(
-            from_accounts=sum(-profit[a] - told.covered[a] - told.deleveraged[a] for a in failed if profit[a] < 0),
-            from_fund=sum(told.covered.values()),
+            from_accounts=sum(lost[a] - borne[a] for a in failed if lost[a] > 0),
+            from_layers=_layers(told, states),
             from_deleveraging=sum(told.deleveraged.values()),
-            uncovered=uncovered,
+            uncovered=sum(uncovered.values()),
+            torn_up=told.torn_up,
         ),
         audit=audit,
         decisions=told.decisions,
         rejections=dict(told.rejections),
         own_figures=own_figures,
+        policy=policy,
     )

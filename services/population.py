@@ -39,6 +39,8 @@ SMALLEST: Final = 24
 _LIQUIDATOR_DOLLARS: Final = 3_000_000
 _MAKER_DOLLARS: Final = 1_200_000
 _OPENING, _FLOW = 1, 2
+MEMBERS: Final = 12
+"""behind customers' accounts"""
 
 
 class TooFewAccountsError(ValueError):
@@ -69,6 +71,7 @@ SHARES: Final[Mapping[Strategy, int]] = {
     Strategy.LEVERAGED_SHORT: 12,
 }
 """parts of a hundred customers, market makers and liquidators not counted"""
+_HOUSES: Final = (Strategy.LIQUIDATOR, Strategy.MARKET_MAKER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,17 +339,20 @@ def population(
     return Population(customers, tuple(_opened(one, time) for one in customers), tuple(deposits), tuple(trades))
 
 
+def member_of(one: Customer) -> int:
+    """The member behind an account: customers share one's number with others, a professional is its own."""
+    return one.account if one.strategy in _HOUSES else 1 + one.account % MEMBERS
+
+
 def _opened(one: Customer, time: int) -> AccountOpened:
-    house = one.strategy in (Strategy.LIQUIDATOR, Strategy.MARKET_MAKER)
+    house = one.strategy in _HOUSES
     segregation = Segregation.HOUSE if house else Segregation.INDIVIDUAL if one.account % 4 else Segregation.OMNIBUS
-    # customers of a member share its number, a professional is its own
-    member = one.account if house else 1 + one.account % 12
     return AccountOpened(
         segregation=segregation,
         liquidator=int(one.strategy == Strategy.LIQUIDATOR),
         profile=one.profile,
         account=one.account,
-        member=member,
+        member=member_of(one),
         owner=one.account,
         time=time,
         name=f"{one.strategy} {one.account}",

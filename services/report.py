@@ -37,23 +37,44 @@ class Shortfall:
     profile: str
     time: int
     owed: int
-    from_fund: int
+    paid: int
+    """by all layers of the waterfall that are money"""
     from_deleveraging: int
 
 
 @dataclass(frozen=True, slots=True)
+class LayerFigures:
+    """A layer of the waterfall that is money: what it paid of what failing accounts owed, and what its house account
+    holds at the end, where it has one of its own; micro-dollars at the prices of the time."""
+
+    name: str
+    paid: int
+    left: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Losses:
-    """How the losses of all liquidated accounts were carried, in the order of the waterfall; micro-dollars."""
+    """How the losses of all liquidated accounts were carried, in the order of the waterfall; micro-dollars.
+
+    `torn_up` is the value at the mark of positions of failing accounts that were closed against the other side: what
+    the other side lost by it is no money at that mark, and is in none of the sums.
+    """
 
     from_accounts: int
-    from_fund: int
+    from_layers: Sequence[LayerFigures]
     from_deleveraging: int
     uncovered: int
+    torn_up: int = 0
+
+    @property
+    def paid(self) -> int:
+        """By all layers."""
+        return sum(one.paid for one in self.from_layers)
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.from_accounts + self.from_fund + self.from_deleveraging + self.uncovered
+        return self.from_accounts + self.paid + self.from_deleveraging + self.uncovered
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +100,8 @@ class RunFigures:
     Sequences over marks have one entry a mark: `times` in microseconds, money in micro-dollars. `calls` and
     `liquidations` count accounts that entered that rung at the mark, `notional` is the value of positions closed by
     awards and deleveraging. `prices` are micro-dollars, `volatility` millionths at the money, by underlying.
-    `own_figures`: the prices are the project's table, not the user's files.
+    `own_figures`: the prices are the project's table, not the user's files. `policy`: the published waterfall that the
+    run was to be under, empty where there was none.
     """
 
     title: str
@@ -105,8 +127,11 @@ class RunFigures:
     decisions: Sequence[Decision] = ()
     rejections: Mapping[str, int] = field(default_factory=dict)
     own_figures: bool = True
+    policy: str = ""
 
 
+INSURANCE_FUND: Final = "the fund"
+"""its name among the layers"""
 SHOWN: Final = 10
 """shortfalls in the page's table"""
 
@@ -127,10 +152,16 @@ def headline(figures: RunFigures) -> list[tuple[str, str]]:
         ("liquidations", f"{sum(figures.liquidations):,}"),
         ("positions closed", dollars(sum(figures.notional))),
         ("losses of liquidated accounts", dollars(figures.losses.total)),
-        ("paid by the fund", dollars(figures.losses.from_fund)),
+        *((f"paid by {one.name}", _paid(one, left=bool(figures.policy))) for one in figures.losses.from_layers),
         ("taken by deleveraging", dollars(figures.losses.from_deleveraging)),
+        *([("positions torn up", dollars(figures.losses.torn_up))] if figures.losses.torn_up else []),
         ("largest shortfall", f"{dollars(worst.owed)} (account {worst.account})" if worst else "none"),
     ]
+
+
+def _paid(one: LayerFigures, *, left: bool) -> str:
+    rest = f" ({dollars(one.left)} left)" if left and one.left is not None else ""
+    return dollars(one.paid) + rest
 
 
 def summary_table(figures: RunFigures) -> Table:
@@ -165,6 +196,7 @@ def html(figures: RunFigures) -> str:
             f"{escape(figures.audit.verdict)}</p></header>",
             _tiles(figures),
             *(_sections(figures) if figures.times else []),
+            _layers(figures),
             _strategies(figures.strategies),
             _shortfalls(figures.shortfalls),
             _decisions(figures.decisions),
@@ -227,19 +259,20 @@ def _sections(figures: RunFigures) -> list[str]:
             "fund",
             "The insurance fund",
             f"Its balance: {dollars(figures.fund[0])} at the opening, {dollars(figures.fund[-1])} at the end, "
-            f"lowest {dollars(min(figures.fund))}. It pays what failing accounts owe and earns a share of fees.",
+            f"lowest {dollars(min(figures.fund))}. It {_work_of_the_fund(losses)}.",
             charts.balance(times, figures.fund, "fund balance"),
         ),
         page.section(
             "waterfall",
             "Who carried the losses",
             f"Of {dollars(losses.total)} lost by liquidated accounts, {dollars(losses.from_accounts)} came from the "
-            f"accounts, {dollars(losses.from_fund)} from the fund and {dollars(losses.from_deleveraging)} from "
-            f"deleveraged counterparties; {dollars(losses.uncovered)} remain uncovered.",
+            f"accounts, {''.join(f'{dollars(one.paid)} from {one.name}, ' for one in losses.from_layers)[:-2]} and "
+            f"{dollars(losses.from_deleveraging)} from deleveraged counterparties; {dollars(losses.uncovered)} remain "
+            "uncovered.",
             charts.waterfall(
                 [
                     ("accounts", losses.from_accounts),
-                    ("fund", losses.from_fund),
+                    *((one.name.removeprefix("the "), one.paid) for one in losses.from_layers),
                     ("deleveraging", losses.from_deleveraging),
                     ("uncovered", losses.uncovered),
                 ]
@@ -260,6 +293,22 @@ def _sections(figures: RunFigures) -> list[str]:
             0.8,
         ),
     ]
+
+
+def _work_of_the_fund(losses: Losses) -> str:
+    pays = any(one.name == INSURANCE_FUND for one in losses.from_layers)
+    return "pays what failing accounts owe and earns a share of fees" if pays else "earns a share of fees"
+
+
+def _layers(figures: RunFigures) -> str:
+    if not figures.policy:
+        return ""
+    rows = [
+        (one.name, dollars(one.paid), "" if one.left is None else dollars(one.left))
+        for one in figures.losses.from_layers
+    ]
+    title = f"Layer by layer: the policy {figures.policy}"
+    return page.table("layers", title, ("layer", "paid", "left at the end"), rows, 1)
 
 
 def _strategies(strategies: Sequence[StrategyFigures]) -> str:
@@ -287,12 +336,12 @@ def _shortfalls(shortfalls: Sequence[Shortfall]) -> str:
             one.profile,
             _time(one.time),
             dollars(one.owed),
-            dollars(one.from_fund),
+            dollars(one.paid),
             dollars(one.from_deleveraging),
         )
         for one in _largest(shortfalls)[:SHOWN]
     ]
-    heading = ("account", "strategy", "profile", "time (UTC)", "owed", "fund paid", "deleveraged")
+    heading = ("account", "strategy", "profile", "time (UTC)", "owed", "paid", "deleveraged")
     return page.table("shortfalls", "Largest shortfalls", heading, rows, 4)
 
 

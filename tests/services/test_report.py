@@ -12,7 +12,17 @@ from rich.console import Console
 
 from schemas.units import parse_time
 from services.charts import dollars
-from services.report import Audit, Decision, Losses, RunFigures, Shortfall, StrategyFigures, html, summary_table
+from services.report import (
+    Audit,
+    Decision,
+    LayerFigures,
+    Losses,
+    RunFigures,
+    Shortfall,
+    StrategyFigures,
+    html,
+    summary_table,
+)
 from services.run import own_inputs, run
 
 START = parse_time("2020-03-11T00:00:00Z")
@@ -50,7 +60,7 @@ def figures() -> RunFigures:
         shortfalls=[
             Shortfall(40 + k, "leveraged long", "span", times[34], k * 10**9, k * 10**9, 0) for k in range(1, 30)
         ],
-        losses=Losses(6 * MILLION, MILLION, MILLION // 4, 0),
+        losses=Losses(6 * MILLION, [LayerFigures("the fund", MILLION, MILLION // 2)], MILLION // 4, 0),
         audit=Audit(True, "4,000 entries replayed: all bytes agree"),
         decisions=[Decision(times[40], "haircut of GOV to 70 %")],
         rejections={"ORDER_RAISES_RISK": 12, "STALE_PRICE": 4},
@@ -181,10 +191,10 @@ def test_a_failed_audit_is_said() -> None:
 def test_a_run_without_marks_or_losses_has_a_page() -> None:
     none: list[int] = []
     over_marks = ("times", "equity", "initial", "maintenance", "calls", "liquidations", "notional", "fund")
-    bare = {"prices": {}, "volatility": {}, "strategies": [], "shortfalls": [], "losses": Losses(0, 0, 0, 0)}
+    bare = {"prices": {}, "volatility": {}, "strategies": [], "shortfalls": [], "losses": Losses(0, [], 0, 0)}
     empty = replace(figures(), **dict.fromkeys(over_marks, none), **bare, decisions=[], rejections={})
     assert read(html(empty)).tags["svg"] == 0
-    calm = replace(figures(), losses=Losses(0, 0, 0, 0), shortfalls=[], liquidations=[0] * STEPS, notional=[0] * STEPS)
+    calm = replace(figures(), losses=Losses(0, [], 0, 0), shortfalls=[], liquidations=[0] * STEPS, notional=[0] * STEPS)
     assert read(html(calm)).tags["svg"] == 2 * len(PLOTS)
 
 
