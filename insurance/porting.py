@@ -195,7 +195,8 @@ class Porting(NamedTuple):
 def portings(checked: Iterable[PortingChecked], whole: Mapping[int, Sequence[int]]) -> list[Porting]:
     """The accounts that go over, of those that one entry's acceptances named: an omnibus whole or not at all.
 
-    `whole`: the accounts that go with each one named. The acceptance that came first goes first.
+    `whole`: the accounts that go with each one named. One check that failed, of an account that would go or of one of
+    the taker's own, keeps all of them. The acceptance that came first goes first.
     """
     by_acceptance: defaultdict[tuple[int, int, int], dict[int, Reason]] = defaultdict(dict)
     for one in checked:
@@ -203,6 +204,6 @@ def portings(checked: Iterable[PortingChecked], whole: Mapping[int, Sequence[int
     return [
         Porting(account, taker)
         for (_, head, taker), said in sorted(by_acceptance.items())
-        if set(said) == set(whole[head]) and not any(said.values())
-        for account in sorted(said)
+        if set(whole[head]) <= set(said) and not any(said.values())
+        for account in sorted(whole[head])
     ]

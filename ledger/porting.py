@@ -4,7 +4,7 @@ left pays what others of the same member owe, as far as segregation lets it."""
 from __future__ import annotations
 
 from ledger.margining import margins_of
-from ledger.members import coins, known, open_positions, pool_of, window_over
+from ledger.members import accounts_of, coins, known, open_positions, pool_of, window_over
 from ledger.outbox import Outbox, can_take, post
 from ledger.state import State
 from schemas import events as e
@@ -25,7 +25,20 @@ def porting_accepted(state: State, event: e.PortingAccepted, out: Outbox) -> Rea
                 index=out.index, reason=reason, account=account, head=event.account, taker=event.taker
             )
             out.emit(checked)
+    if state.parameter(Parameter.PORTING_MARGIN):
+        _check_taker(state, event, out)
     return Reason.NONE
+
+
+def _check_taker(state: State, event: e.PortingAccepted, out: Outbox) -> None:
+    """The taker's house accounts are checked like those that would go: a member that does not carry itself takes
+    nobody over."""
+    for account in accounts_of(state, event.taker):
+        if not state.accounts.owned[account] or state.accounts.segregation[account] != Segregation.HOUSE:
+            continue
+        healthy = state.accounts.rung[account] == Rung.HEALTHY and _breach(state, account) == Reason.NONE
+        reason = Reason.NONE if healthy else Reason.PORTING_TAKER_BELOW_MARGIN
+        out.emit(PortingChecked(index=out.index, reason=reason, account=account, head=event.account, taker=event.taker))
 
 
 def account_ported(state: State, event: e.AccountPorted, out: Outbox) -> Reason:

@@ -64,6 +64,8 @@ DEFAULTS: Final[Mapping[Parameter, int]] = MappingProxyType(
         Parameter.HOUSE_COVERS_CLIENTS: 1,
         Parameter.BACKER_NOTICE: 7 * 24 * HOUR,
         Parameter.BACKERS: 0,
+        Parameter.PORTING_MARGIN: 0,
+        Parameter.OWN_TRADES_CLIP: 0,
         Parameter.CLOSE_DEFAULTED: 0,
         Parameter.REVERSAL_KEEPS_FUND: 0,
     }
@@ -124,6 +126,8 @@ RANGES: Final[Mapping[Parameter, tuple[int, int]]] = MappingProxyType(
         Parameter.HOUSE_COVERS_CLIENTS: (0, 1),
         Parameter.BACKER_NOTICE: (0, 365 * 24 * HOUR),
         Parameter.BACKERS: (0, 1),
+        Parameter.PORTING_MARGIN: (0, 1),
+        Parameter.OWN_TRADES_CLIP: (0, 1),
         Parameter.CLOSE_DEFAULTED: (0, 1),
         Parameter.REVERSAL_KEEPS_FUND: (0, 1),
     }

@@ -276,6 +276,10 @@ class Parameter(IntEnum):
     """1: an account whose deficit others paid and that has nothing left is closed at the next mark"""
     REVERSAL_KEEPS_FUND = 59
     """1: the fund keeps its part of a fee that a reversal gives back, FEES bears all of it"""
+    PORTING_MARGIN = 60
+    """1: a member with a house account below its initial margin takes no client over"""
+    OWN_TRADES_CLIP = 61
+    """1: what an account in liquidation reduces by itself is taken off its auction at once, and the auction goes on"""
 
 
 class BreakerCause(IntEnum):
@@ -416,3 +420,4 @@ class Reason(IntEnum):
     BREAKER_UNFOUNDED = 189
     STRESS_OF_NO_MARK = 191
     STRESS_OUT_OF_RANGE = 192
+    PORTING_TAKER_BELOW_MARGIN = 203

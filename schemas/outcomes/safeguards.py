@@ -58,7 +58,8 @@ class BreakerSwitched:
 class PortingChecked:
     """Whether an account can go to the member that accepted it (`reason` NONE), told by the shard that keeps it.
 
-    `head` is the account that was named: an omnibus is checked account by account, and goes only whole.
+    `head` is the account that was named: an omnibus is checked account by account, and goes only whole. With
+    PORTING_MARGIN the taker's own house accounts are checked too.
     """
 
     index: U32

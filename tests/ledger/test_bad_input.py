@@ -949,6 +949,7 @@ ELSEWHERE = {
             R.PORTING_WINDOW_OVER,
             R.PORTING_NOT_A_CLIENT,
             R.PORTING_IN_BREACH,
+            R.PORTING_TAKER_BELOW_MARGIN,
             R.SEGREGATION_FORBIDS,
         ),
         "needs a member in default: tests/ledger/test_porting.py, test_porting_features.py",

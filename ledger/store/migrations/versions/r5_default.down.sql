@@ -49,10 +49,10 @@ DELETE FROM codes WHERE (enum = 'BreakerCause' AND code IN (0, 1, 2))
     OR (enum = 'ClosingReason' AND code IN (9, 10))
     OR (enum = 'House' AND code IN (9, 10))
     OR (enum = 'LegKind' AND code IN (4, 5))
-    OR (enum = 'Parameter' AND code IN (23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 46, 47, 48, 49, 50, 51, 52, 53, 57, 58, 59))
+    OR (enum = 'Parameter' AND code IN (23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 46, 47, 48, 49, 50, 51, 52, 53, 57, 58, 59, 60, 61))
     OR (enum = 'Rung' AND code IN (5))
     OR (enum = 'PostingKind' AND code IN (19, 20, 21, 22, 23, 24, 29, 30, 31))
-    OR (enum = 'Reason' AND code IN (150, 151, 152, 159, 160, 161, 162, 163, 164, 167, 168, 169, 170, 171, 172, 173, 174, 175, 176, 177, 178, 179, 180, 181, 182, 183, 184, 185, 186, 187, 188, 189, 191, 192))
+    OR (enum = 'Reason' AND code IN (150, 151, 152, 159, 160, 161, 162, 163, 164, 167, 168, 169, 170, 171, 172, 173, 174, 175, 176, 177, 178, 179, 180, 181, 182, 183, 184, 185, 186, 187, 188, 189, 191, 192, 203))
     OR (enum = 'WaterfallLayer' AND code IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9))
     OR (enum = 'WithdrawalDecision' AND code IN (0, 1));
 CREATE OR REPLACE VIEW calls WITH (security_invoker) AS
