@@ -170,14 +170,14 @@ def dated(axes: Axes, size: Size) -> None:
     axes.margins(x=0.01)
 
 
-def _at_most(ticks: int, *, whole: bool = False) -> Any:
+def at_most(ticks: int, *, whole: bool = False) -> Any:
     """Where the ticks stand: so many at most."""
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(ticks, integer=whole)
 
 
-def _written(form: Callable[[float, int], str]) -> Any:
+def written(form: Callable[[float, int], str]) -> Any:
     """How the ticks are written."""
     from matplotlib.ticker import FuncFormatter
 
@@ -185,8 +185,8 @@ def _written(form: Callable[[float, int], str]) -> Any:
 
 
 def _money(axes: Axes, ticks: int = 5) -> None:
-    axes.yaxis.set_major_locator(_at_most(ticks))
-    axes.yaxis.set_major_formatter(_written(lambda value, _: dollars(value)))
+    axes.yaxis.set_major_locator(at_most(ticks))
+    axes.yaxis.set_major_formatter(written(lambda value, _: dollars(value)))
 
 
 def legend(axes: Axes, columns: int) -> None:
@@ -206,8 +206,8 @@ def lines(times: Sequence[int], named: Mapping[str, Sequence[float]], unit: str,
             axes.plot(days, values, color=colour, linewidth=1.4, label=name)
         for mark in moments(marks):
             axes.axvline(mark, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))  # type: ignore[arg-type]
-        axes.yaxis.set_major_locator(_at_most(5))
-        axes.yaxis.set_major_formatter(_written(lambda value, _: f"{value:.0f}{unit}"))
+        axes.yaxis.set_major_locator(at_most(5))
+        axes.yaxis.set_major_formatter(written(lambda value, _: f"{value:.0f}{unit}"))
         axes.margins(y=0.12)
         dated(axes, size)
         legend(axes, len(named))
@@ -254,7 +254,7 @@ def counts_and_notional(times: Sequence[int], counts: Sequence[int], notional: S
             axes.margins(y=0.1)
         upper.set_title("accounts entering liquidation, by hour", loc="left", fontsize=9, color=MUTED)
         lower.set_title("dollars of positions closed, by hour", loc="left", fontsize=9, color=MUTED)
-        upper.yaxis.set_major_locator(_at_most(3, whole=True))
+        upper.yaxis.set_major_locator(at_most(3, whole=True))
         _money(lower, 3)
         dated(upper, size)
         dated(lower, size)
@@ -302,8 +302,8 @@ def gains_and_losses(amounts: Mapping[str, int]) -> Drawing:
             )
         axes.margins(x=0.28 if size.narrow else 0.14)
         axes.grid(visible=False, axis="y")
-        axes.xaxis.set_major_locator(_at_most(3 if size.narrow else 6))
-        axes.xaxis.set_major_formatter(_written(lambda value, _: dollars(value)))
+        axes.xaxis.set_major_locator(at_most(3 if size.narrow else 6))
+        axes.xaxis.set_major_formatter(written(lambda value, _: dollars(value)))
         axes.tick_params(axis="y", labelcolor=INK)
 
     return draw
@@ -328,8 +328,8 @@ def waterfall(parts: Sequence[tuple[str, int]]) -> Drawing:
         axes.invert_yaxis()
         axes.set_xlim(0, max(1.0, float(whole)) * (1.25 if size.narrow else 1.1))
         axes.grid(visible=False, axis="y")
-        axes.xaxis.set_major_locator(_at_most(3 if size.narrow else 6))
-        axes.xaxis.set_major_formatter(_written(lambda value, _: dollars(value)))
+        axes.xaxis.set_major_locator(at_most(3 if size.narrow else 6))
+        axes.xaxis.set_major_formatter(written(lambda value, _: dollars(value)))
         axes.tick_params(axis="y", labelcolor=INK)
 
     return draw

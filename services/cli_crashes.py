@@ -13,7 +13,9 @@ from rich.table import Table
 
 from schemas.limits import MICRO
 from services.crashes import ACCOUNTS, CONDITIONS, CRASHES, SEED, WAYS, Cleared, clear, inputs_of
+from services.crashes_page import html
 from services.exchange import HOUR
+from services.markets import POINTS
 from services.terminal import CONSOLE, Refused, print_json, progress_bar
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -54,11 +56,15 @@ def crashes_command(
         int, typer.Option(help="Minutes of a bar, a divisor of 60; a bar becomes four marks", min=1, max=60)
     ] = 60,
     audited: Annotated[bool, typer.Option("--audit/--no-audit", help="Replay each from its journal at the end")] = True,
+    page: Annotated[Path | None, typer.Option(help="Write a page of plots too", metavar="FILE")] = None,
     as_text: Annotated[bool, typer.Option("--json", help="Print JSON for programs")] = False,
 ) -> None:
     """Clear real crashes with the same customers, trades and prices by each policy: what it cost whom."""
     if 60 % bars:
         raise Refused(f"{bars} minutes do not divide an hour")
+    if page is not None and (page.is_dir() or not page.parent.is_dir()):
+        # said before minutes of runs, not after
+        raise Refused(f"{page} cannot be written: {'it is a folder' if page.is_dir() else 'its folder is not there'}")
     names = _among(only, CRASHES, tuple(CRASHES))
     ways = _among(tuple(WAYS) if policy and ALL in policy else policy, WAYS, USUAL)
     under = [
@@ -83,6 +89,9 @@ def crashes_command(
                                   steps=steps, audited=audited)
                         )  # fmt: skip
                         bar.advance(task)
+        if page is not None:
+            made = _made(accounts, seed, bars, steps, leverage, fund, audited=audited)
+            page.write_text(html(done, made), "utf-8")
     except (OSError, ValueError) as error:
         raise Refused(str(error)) from error
     if as_text:
@@ -94,6 +103,8 @@ def crashes_command(
                 CONSOLE.print(told)
     for line in compared(done):
         CONSOLE.print(line, highlight=False, soft_wrap=True)
+    if page is not None:
+        CONSOLE.print(f"written: {page}", highlight=False, soft_wrap=True)
     if audited:
         CONSOLE.print(f"{len(done)} directories replayed from their journals: all agree", highlight=False)
 
@@ -103,6 +114,17 @@ def _among(asked: Sequence[str] | None, known: Iterable[str], usual: Sequence[st
         if one not in known:
             raise Refused(f"{one!r} is none of {', '.join(known)}")
     return asked or usual
+
+
+def _made(
+    accounts: int, seed: int, bars: int, steps: int | None, leverage: float | None, fund: int | None, *, audited: bool
+) -> str:
+    """How the runs were made, for the page."""
+    told = [f"{accounts:,} accounts", f"seed {seed}", f"a mark every {bars * 60 // POINTS:,} seconds"]
+    told += [f"stopped after {steps:,} marks"] if steps is not None else []
+    told += [f"leverage {leverage:g} instead of the condition's"] if leverage is not None else []
+    told += [f"{fund:,} dollars of fund an account instead of the condition's"] if fund is not None else []
+    return ", ".join([*told, "each replayed from its journal" if audited else "not replayed from their journals"])
 
 
 def _thousands(micros: int) -> str:

@@ -9,13 +9,13 @@ from typing import Final
 from services import charts
 
 
-def document(title: str, body: str) -> str:
-    """The page around its body."""
+def document(title: str, body: str, style: str = "") -> str:
+    """The page around its body; `style` is what it needs besides every page's."""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)} · Novate</title><style>{_STYLE}</style></head>\n"
+        f"<title>{escape(title)} · Novate</title><style>{_STYLE}{style}</style></head>\n"
         f"<body><main>\n{body}\n</main></body></html>\n"
     )
 
@@ -31,6 +31,12 @@ def table(key: str, title: str, heading: Sequence[str], rows: Sequence[Sequence[
     """A table of which the first `texts` columns are text, the others numbers."""
     if not rows:
         return ""
+    lines = scrolled(title, heading, rows, texts)
+    return f'<section id="{key}"><h2>{escape(title)}</h2>{lines}</section>'
+
+
+def scrolled(name: str, heading: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> str:
+    """A table in a box of its own, which scrolls where it is too wide; `name` is read aloud. See `table`."""
     cells = [" class=number" if column >= texts else "" for column in range(len(heading))]
     head = "".join(f'<th scope="col"{cells[k]}>{escape(name)}</th>' for k, name in enumerate(heading))
     lines = "".join(
@@ -38,8 +44,8 @@ def table(key: str, title: str, heading: Sequence[str], rows: Sequence[Sequence[
         for row in rows
     )
     return (
-        f'<section id="{key}"><h2>{escape(title)}</h2><div class=scroll tabindex="0" role="region" '
-        f'aria-label="{escape(title)}"><table><thead><tr>{head}</tr></thead><tbody>\n{lines}</tbody></table></div></section>'
+        f'<div class=scroll tabindex="0" role="region" aria-label="{escape(name)}">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>\n{lines}</tbody></table></div>"
     )
 
 
