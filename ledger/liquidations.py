@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from insurance.deleveraging import score
+from ledger.closing import paid_by_others
 from ledger.margining import equities, margin_with_orders
 from ledger.members import costs_clients
 from ledger.orders import position_of
@@ -290,6 +291,7 @@ def fund_paid(state: State, event: e.FundPaid, out: Outbox) -> Reason:
     if not can_take(state, fund, event.asset, -event.amount):
         return Reason.BALANCE_LIMIT
     post(state, out, PostingKind.FUND_PAYMENT, event.asset, fund, event.account, event.amount, event.mark)
+    paid_by_others(state, event.account)
     out.emit(
         DeficitCovered(
             index=out.index,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ledger import (
     breakers,
     cash,
+    closing,
     default_fund,
     facts,
     members,
@@ -146,7 +147,7 @@ def _judge(state: State, out: Outbox) -> None:
     grace, hysteresis = state.parameter(Parameter.GRACE), state.parameter(Parameter.LADDER_HYSTERESIS)
     since = table.called[accounts]
     after = rungs(before, equity, maintenance, buffer, initial, since, grace, sellable, hysteresis)
-    after = members.forced(state, accounts, after)
+    after = closing.closed(state, accounts, before, members.forced(state, accounts, after))
     table.called[accounts] = called(after, equity < maintenance + buffer, since)
     table.rung[accounts] = after
     changed = np.flatnonzero(before != after)
@@ -158,7 +159,7 @@ def _judge(state: State, out: Outbox) -> None:
     out.emit_rows(RungChanged, rows)
     healed = set(accounts[(before >= Rung.LIQUIDATING) & (after < Rung.LIQUIDATING)].tolist())
     _review_auctions(state, out, healed)
-    for account in accounts[after >= Rung.LIQUIDATING].tolist():
+    for account in accounts[(after == Rung.LIQUIDATING) | (after == Rung.DEFICIT)].tolist():
         close_raising_orders(state, out, account)
         if table.rung[account] == Rung.LIQUIDATING:
             _tell_liquidation(state, out, account)

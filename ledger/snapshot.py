@@ -106,6 +106,8 @@ def _body(state: State, *, with_n: bool) -> bytes:
     }
     if state.gains:
         told["gains"] = [[*key, gain] for key, gain in sorted(state.gains.items())]
+    if state.paid_for:
+        told["paid_for"] = sorted(state.paid_for)
     head = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
     return b"".join([len(head).to_bytes(8, "little"), head, *(a.tobytes() for a in arrays.values())])
 
@@ -308,6 +310,7 @@ def _restored(told: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], shard_o
         state.auctions[number] = Auction(*rest)
     state.called_down = dict(told["called_down"])
     state.gains = {(account, asset): gain for account, asset, gain in told.get("gains", [])}
+    state.paid_for = set(told.get("paid_for", []))
     for account, number, asset, amount in told["requested"]:
         state.requested[(account, number)] = Withdrawal(asset, amount)
     for account, number, asset, amount in told["approved"]:

@@ -263,6 +263,8 @@ class State:
     """instrument -> lots that deleveraging calls asked for since the mark"""
     gains: dict[tuple[int, int], int] = field(default_factory=dict)
     """(account, asset) -> what it gained since the mark before, where a policy in force may cut it"""
+    paid_for: set[int] = field(default_factory=set)
+    """accounts whose deficit others paid since the last mark, or still owe part of; kept under CLOSE_DEFAULTED"""
     requested: dict[tuple[int, int], Withdrawal] = field(default_factory=dict)
     """(account, withdrawal) -> asked for, not yet answered"""
     approved: dict[tuple[int, int], Withdrawal] = field(default_factory=dict)

@@ -39,8 +39,8 @@ def post_run(
     refused = np.empty(len(rows), _REFUSED)
     touched = np.empty(2 * len(rows), np.int64)
     fund_share = state.parameter(Parameter.FUND_FEE_SHARE)
-    if kind == LegKind.REVERSAL and state.facts.policy is not None:
-        # What the fund got it may have paid out by now: under a policy a fee given back is given back by FEES.
+    if kind == LegKind.REVERSAL and (state.facts.policy or state.parameter(Parameter.REVERSAL_KEEPS_FUND)):
+        # What the fund got it may have paid out by now, and no shard knows what it holds: FEES gives the fee back.
         fund_share = 0
     max_fee = state.parameter(Parameter.MAX_FEE)
     reasons = np.zeros(MAX_CHAIN, np.int64)

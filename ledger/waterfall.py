@@ -11,6 +11,7 @@ import numpy as np
 from insurance.episode import BILLION
 from insurance.policy import POOLS, InForce, Rank, fault_of
 from insurance.waterfall import HOUSE_OF, Price
+from ledger.closing import paid_by_others
 from ledger.default_fund import part_taken
 from ledger.margining import margins_of
 from ledger.outbox import Outbox, can_take, post
@@ -219,6 +220,7 @@ def layer_paid(state: State, event: e.LayerPaid, out: Outbox) -> Reason:
     if not can_take(state, _LAID_OUT, event.asset, -event.amount):
         return Reason.BALANCE_LIMIT
     post(state, out, PostingKind.LAYER_PAYMENT, event.asset, _LAID_OUT, event.account, event.amount, event.mark)
+    paid_by_others(state, event.account)
     out.emit(
         LossBorne(
             index=out.index,

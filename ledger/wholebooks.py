@@ -96,12 +96,15 @@ def whole_books(states: Sequence[State]) -> WholeBooks:
             [*key, w.asset, w.amount] for s in states for key, w in s.approved.items()
         ), 2),
     }  # fmt: skip
+    if any(state.paid_for for state in states):
+        lists["paid for"] = _listed("account", ([a] for s in states for a in s.paid_for), 1)
     return WholeBooks(first, tables, lists)
 
 
 def first_difference(one: WholeBooks, other: WholeBooks) -> str | None:
     """Where two books differ first, in words; None where they are equal."""
-    sections = {**{name: table.tolist() for name, table in one.tables.items()}, **one.lists}
+    sections: dict[str, Rows] = {name: [] for name in other.lists}
+    sections |= {**{name: table.tolist() for name, table in one.tables.items()}, **one.lists}
     for name, rows in sections.items():
         others = other.lists.get(name) or other.tables.get(name, np.zeros((0, 0), np.int64)).tolist()
         for a, b in zip(rows, others, strict=False):

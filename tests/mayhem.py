@@ -141,6 +141,8 @@ ON: dict[Parameter, tuple[int, ...]] = {
     Parameter.BACKER_NOTICE: (0, HOUR),
     Parameter.BACKERS: (0, 1),
     Parameter.GRACE: (0, 2),
+    Parameter.CLOSE_DEFAULTED: (0, 1),
+    Parameter.REVERSAL_KEEPS_FUND: (0, 1),
 }
 """values of each parameter that are tried, the first as it is where nobody says anything"""
 

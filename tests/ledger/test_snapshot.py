@@ -59,6 +59,7 @@ def eventful(shards: int = 1, snapshot_every: int = 0) -> World:
         (Parameter.OWNER_SHARE, 0, 1_000),
         (Parameter.PRICE_BREAKER, ETH_U, 1_000),
         (Parameter.COLLATERAL_NOTICE, 0, 300 * 24 * HOUR),
+        (Parameter.CLOSE_DEFAULTED, 0, 1),
     ):
         w.send(e.ParameterChanged(parameter=parameter, scope=scope, time=w.time, effective=w.time + HOUR, value=value))
     w.send(e.IndexChanged(underlying=ETH_U, source=1, weight=5_000, time=w.time, effective=w.time))
@@ -122,7 +123,10 @@ def eventful(shards: int = 1, snapshot_every: int = 0) -> World:
     )
     w.send(e.PortfolioBid(bidder=20, auction=7, bid=1, time=w.time, discount=300))
     w.send(e.BackstopCommitted(account=20, time=w.time, capacity=10**9))
+    w.open(23)
+    w.send(e.FeeCharged(account=23, time=w.time, effective=w.time, amount=50))
     w.mark(btc=6_100)
+    w.send(e.FundPaid(asset=USD, account=23, mark=w.marks, amount=50))
     w.send(e.WithdrawalRequested(asset=USD, account=18, withdrawal=3, time=w.time, amount=1))
     w.send(e.InstrumentMark(instrument=PERP_BTC, market=99, mark=5, delta=6))
     told = market(w.state, w.marks + 1, w.time + HOUR)
@@ -168,7 +172,7 @@ def test_folding_on_from_any_snapshot_gives_the_same_outcomes(shards: int) -> No
 
 def test_the_scenario_holds_one_of_everything() -> None:
     state = eventful().state
-    for name in ("orders", "reservations", "auctions", "requested", "approved", "gains"):
+    for name in ("orders", "reservations", "auctions", "requested", "approved", "gains", "paid_for"):
         assert getattr(state, name), name
     held = {f.name for f in fields(Facts) if getattr(state.facts, f.name)}
     assert held == {f.name for f in fields(Facts)}
@@ -228,6 +232,7 @@ def test_a_changed_fact_changes_the_digest(fact: str) -> None:
         "approved",
         "called_down",
         "gains",
+        "paid_for",
         "time",
         "mark",
         "market_number",
@@ -240,6 +245,8 @@ def test_a_changed_part_changes_the_digest(name: str) -> None:
     part = getattr(state, name)
     if isinstance(part, dict):
         part.pop(next(iter(part)))
+    elif isinstance(part, set):
+        part.pop()
     else:
         setattr(state, name, part + 1)
     assert digest_of(state) != before
