@@ -143,26 +143,6 @@ class Cascade(NamedTuple):
         return [(int(self.entered[row]), int(row)) for row in found[order]]
 
 
-class Borne(NamedTuple):
-    """How the deficits of a cascade are borne, dollars."""
-
-    deficits: float
-    fund_left: float
-    shortfall: float
-    """past the fund: taken by deleveraging"""
-    deleveraged: float
-    """notional to be closed against the other side: what the fund did not carry of what accounts in deficit sold"""
-
-
-def borne(told: Cascade, fund: float) -> Borne:
-    """The deficits laid on a fund of so many dollars, the rest on deleveraging."""
-    owed = float(told.deficits.sum())
-    paid = min(owed, max(fund, 0.0))
-    short = owed - paid
-    notional = float(told.notional[told.deficits > 0.0].sum())
-    return Borne(owed, max(fund, 0.0) - paid, short, notional * short / owed if owed > 0.0 else 0.0)
-
-
 class Entry(NamedTuple):
     """Columns of positions: row of the account, instrument, lots, cost and funding index."""
 
@@ -196,6 +176,18 @@ def worth(of: Book, market: Market) -> FloatArray:
     i = h.instrument[: len(of.whose)]
     each = (h.quantity[: len(of.whose)] * unit[i] - h.cost[: len(of.whose)] * _margined(market)[i]) * price[i]
     return _coins(h.balance[:size], market) - h.fees_due[:size] / MICRO + np.bincount(of.whose, each, size)
+
+
+def gained(of: Book, before: Market, after: Market) -> FloatArray:
+    """[accounts] what margined positions gained from one market to the next, as if held all the time: gains and losses
+    in one asset set against each other, dollars at the prices after."""
+    h, i = of.holdings, of.holdings.instrument[: len(of.whose)]
+    (was, _), (now, _) = _units(before), _units(after)
+    told = (before.mark[i] > 0) & (after.mark[i] > 0)
+    each = h.quantity[: len(i)] * (now[i] - was[i]) * _margined(after)[i] * told
+    gains = np.zeros((len(of.numbers), h.balance.shape[1]))
+    np.add.at(gains, (of.whose, after.settlement[i]), each)
+    return _coins(np.maximum(gains, 0.0), after)
 
 
 def along_marks(market: Market, profiles: Profiles) -> Reprice:

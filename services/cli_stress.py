@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from insurance.policy import SHIPPED, Policy
 from ledger.conservation import ConservationBroken
 from ledger.journal import JournalBroken, JournalFull, JournalLocked
 from ledger.journal.outcomes import OutcomeDiffers, OutcomesBroken
@@ -20,6 +21,7 @@ from services.heads import HeadDiffers
 from services.stress import Assumed, Stress, as_json, situation, stress
 from services.stress_events import record, recorded, recorded_json, send
 from services.stress_page import html, summary, tables
+from services.stress_waterfall import policy_named, under
 from services.terminal import CONSOLE, Refused, print_json, print_verdict, progress_bar
 
 BROKEN: Final = (
@@ -54,8 +56,15 @@ def stress_command(
     ] = 1.0,
     impact: Annotated[float, typer.Option(help="Y of the square-root law; 0: sales move nothing", min=0.0)] = 1.0,
     decay: Annotated[Decay, typer.Option(help="How the impact fades")] = Decay.EXPONENTIAL,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Lay deficits on this policy instead of the one in force: {', '.join(SHIPPED)}, or a file",
+            metavar="NAME|FILE",
+        ),
+    ] = None,
     rounds: Annotated[int, typer.Option(help="Rounds after which a cascade is cut", min=1, max=10_000)] = 200,
-    reverse: Annotated[bool, typer.Option(help="Look for the smallest shocks that exhaust the fund")] = True,
+    reverse: Annotated[bool, typer.Option(help="Look for the smallest shocks that no layer covers")] = True,
     keep: Annotated[
         bool, typer.Option("--record", help="Append the answer to this directory, which must rest")
     ] = False,
@@ -71,10 +80,15 @@ def stress_command(
     if told_before:
         print_json(_recorded(directory))
         return
+    if policy is not None and (keep or url is not None):
+        raise Refused("--policy tries what is not in force: such an answer is neither recorded nor sent")
+    tried = _tried(policy) if policy is not None else None
     assumed = Assumed(volatility, correlation, turnover, rounds=rounds)
     assumed = replace(assumed, impact=assumed.impact._replace(scale=impact, decay=decay))
     try:
         book = situation(directory, at)
+        if tried is not None:
+            book = replace(book, backing=under(book.backing, tried))
         with progress_bar("stressing", quiet=as_text) as bar:
             task = bar.add_task("stressing", total=None)
             told = stress(
@@ -99,6 +113,15 @@ def stress_command(
         CONSOLE.print(f"written: {page}", highlight=False, soft_wrap=True)
     if where:
         CONSOLE.print(where, highlight=False, soft_wrap=True)
+
+
+def _tried(policy: str) -> Policy:
+    try:
+        return policy_named(policy)
+    except OSError as error:
+        raise Refused(f"{policy} is none of {', '.join(SHIPPED)}, and no file: {error.strerror}") from error
+    except ValueError as error:
+        raise Refused(f"{policy}: {error}") from error
 
 
 def _said(directory: Path, told: Stress, *, keep: bool, url: str | None, key: str) -> str:

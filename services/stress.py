@@ -6,6 +6,7 @@ and is said with every answer.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,11 +15,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from insurance.adequacy import Adequacy
 from insurance.shocks import Shock, price_moves, scaled, standard
 from insurance.sizing import Cover, Who, by_member, by_owner, smallest
 from ledger.facts import activate
 from ledger.state import UNOPENED, State, live_rows
-from liquidation.contagion import Book, Borne, Cascade, Entry, Reprice, Rules, book, borne, cascade
+from liquidation.contagion import Book, Cascade, Entry, Reprice, Rules, book, cascade
 from liquidation.impact import Impact, Liquidity
 from liquidation.pacing import PACES, Pace
 from risk.tables import I64Array, Market, Profiles
@@ -27,6 +29,7 @@ from schemas.kinds import Kind, LinkKind
 from schemas.limits import FUNDING_SCALE, MICRO
 from services.pricer import market
 from services.replay import replayed
+from services.stress_waterfall import Backing, Borne, backing_of, borne, laid, prefunded, standing
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -74,6 +77,8 @@ class Situation:
     """[underlyings] dollars, one side"""
     fund: Mapping[int, float]
     """asset -> dollars before the shock"""
+    backing: Backing
+    """the fund and all else that pays, by the policy in force or another that is tried"""
     moved_by: Mapping[int, int]
     """asset -> the underlying that moves it"""
     who: Mapping[int, Who]
@@ -102,6 +107,8 @@ class Verdict:
     fund: float
     """at the shock's prices"""
     borne: Borne
+    layers: Adequacy
+    """what each layer of the policy bears"""
     members: Cover
     owners: Cover
     failures: tuple[Failure, ...]
@@ -110,7 +117,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Reverse:
-    """A direction and the smallest move in it whose deficits the fund cannot pay; None: none that far."""
+    """A direction and the smallest move in it whose deficits the layers cannot pay; None: none that far."""
 
     direction: str
     furthest: float
@@ -177,6 +184,7 @@ def situation_of(states: Sequence[State]) -> Situation:
         symbols={number: listed.symbol for number, listed in sorted(facts.underlyings.items())},
         open_interest=interest,
         fund={asset: float(amount * price[asset]) for asset, amount in enumerate(balance) if amount},
+        backing=backing_of(states),
         moved_by=_moved_by(state),
         who=who,
         names=names,
@@ -237,7 +245,7 @@ def stress(
     reverse: bool = True,
     told: Progress | None = None,
 ) -> Stress:
-    """Every shock's cascade, the worst of them at every pace, and the smallest shocks that exhaust the fund."""
+    """Every shock's cascade, the worst of them at every pace, and the smallest shocks that exhaust the layers."""
     assumed = assumed or Assumed()
     shocks = standard(of.symbols) if shocks is None else shocks
     lines = _directions(of) if reverse else []
@@ -251,7 +259,7 @@ def stress(
     paced: list[tuple[Pace, Cascade, Borne]] = []
     for pace in paces:
         ran = _cascade(of, assumed, worst.shock, pace)
-        paced.append((pace, ran, borne(ran, worst.fund)))
+        paced.append((pace, ran, borne(ran, _fund(of, ran.moves), _layers(of, ran, worst.shock))))
         told(len(verdicts) + len(paced), steps)
     found: list[Reverse] = []
     for shock, furthest in lines:
@@ -285,6 +293,10 @@ def as_json(told: Stress) -> dict[str, Any]:
         "accounts": len(told.situation.book.numbers),
         "assumed": assumed,
         "fund": told.fund,
+        "policy": {
+            "name": told.situation.backing.policy,
+            "layers": [rank._asdict() | {"layer": rank.layer.name.lower()} for rank in told.situation.backing.ranks],
+        },
         "cover_1": one,
         "cover_2": two,
         "worst": told.worst.shock.name,
@@ -303,6 +315,12 @@ def _verdict_json(of: Situation, verdict: Verdict) -> dict[str, Any]:
         **_figures(of, verdict.cascade),
         "fund": verdict.fund,
         **verdict.borne._asdict(),
+        "layers": [
+            {"layer": layer.name.lower(), "room": room, "bears": verdict.layers.borne[layer]}
+            for layer, room in verdict.layers.room.items()
+        ],
+        "exhausted": verdict.layers.exhausted_at.name.lower() if verdict.layers.exhausted_at else None,
+        "prefunded": prefunded(verdict.layers),
         "members": {"cover_1": verdict.members.one, "cover_2": verdict.members.two, "groups": _groups(verdict.members)},
         "owners": {"cover_1": verdict.owners.one, "cover_2": verdict.owners.two, "groups": _groups(verdict.owners)},
         "first_failures": [asdict(failure) for failure in verdict.failures],
@@ -343,8 +361,7 @@ def _directions(of: Situation) -> list[tuple[Shock, float]]:
 
 def _exhausting(of: Situation, assumed: Assumed, shock: Shock, furthest: float) -> float | None:
     def exhausts(size: float) -> bool:
-        ran = _cascade(of, assumed, scaled(shock, size))
-        return float(ran.deficits.sum()) > _fund(of, ran.moves)
+        return _layers(of, _cascade(of, assumed, scaled(shock, size)), shock).unpaid > 0.0
 
     return smallest(exhausts, furthest)
 
@@ -360,7 +377,17 @@ def _verdict(of: Situation, assumed: Assumed, shock: Shock) -> Verdict:
         Failure(at, numbers[row], of.names[numbers[row]], of.who[numbers[row]].member, deficits[numbers[row]])
         for at, row in ran.failures()[:FIRST]
     )
-    return Verdict(shock, ran, fund, borne(ran, fund), members, owners, first)
+    layers = _layers(of, ran, shock)
+    return Verdict(shock, ran, fund, borne(ran, fund, layers), layers, members, owners, first)
+
+
+def _layers(of: Situation, ran: Cascade, shock: Shock) -> Adequacy:
+    """A cascade's deficits on the policy's layers. A deficit is that of the member whose number the account bears."""
+    deficits: defaultdict[int, float] = defaultdict(float)
+    for account, deficit in zip(of.book.numbers.tolist(), ran.deficits.tolist(), strict=True):
+        deficits[of.who[account].member] += deficit
+    survivors = standing(of.backing, of.book, ran, of.reprice, shock.volatility)
+    return laid(of.backing, deficits, lambda asset, amount: _after(of, asset, amount, ran.moves), survivors)
 
 
 def _linked(of: Situation, kind: LinkKind) -> list[tuple[int, int]]:
@@ -376,10 +403,12 @@ def _cascade(of: Situation, assumed: Assumed, shock: Shock, pace: Pace = PACES[0
 
 def _fund(of: Situation, moves: FloatArray) -> float:
     """The fund's dollars when prices have moved."""
-    return sum(
-        amount * (1.0 + float(moves[of.moved_by[asset]])) if asset in of.moved_by else amount
-        for asset, amount in of.fund.items()
-    )
+    return sum(_after(of, asset, amount, moves) for asset, amount in of.fund.items())
+
+
+def _after(of: Situation, asset: int, amount: float, moves: FloatArray) -> float:
+    """Dollars of an asset when prices have moved."""
+    return amount * (1.0 + float(moves[of.moved_by[asset]])) if asset in of.moved_by else amount
 
 
 def _moved_by(state: State) -> dict[int, int]:

@@ -10,10 +10,12 @@ import numpy as np
 from rich.table import Table
 
 from liquidation.contagion import Cascade
+from schemas.kinds import WaterfallLayer
 from schemas.limits import MICRO
 from schemas.units import format_time
 from services import charts, page
 from services.stress import Stress, Verdict
+from services.stress_waterfall import prefunded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +24,26 @@ if TYPE_CHECKING:
 Rows = list[list[str]]
 Listed = tuple[str, Sequence[str], Rows, int]
 """title, heading, rows, how many columns are text"""
+
+NAMES: Final = {
+    WaterfallLayer.LAID_OUT: "laid out",
+    WaterfallLayer.MEMBER_CONTRIBUTION: "member's own",
+    WaterfallLayer.OWN_CAPITAL: "own capital",
+    WaterfallLayer.FUND: "fund",
+    WaterfallLayer.DEFAULT_FUND: "default fund",
+    WaterfallLayer.ASSESSMENT: "assessed",
+    WaterfallLayer.GAINS_HAIRCUT: "haircut",
+    WaterfallLayer.DELEVERAGING: "to ADL",
+    WaterfallLayer.TEAR_UP: "torn up",
+}
+"""layers that money comes from, or what is left falls on"""
+COLOURS: Final = dict(
+    zip(
+        NAMES,
+        (charts.GRID, charts.MUTED, charts.MARGIN, charts.EQUITY, charts.SECOND, charts.FIRST, charts.GAIN),
+        strict=False,
+    )
+)
 
 PRINTED: Final = 8
 """rounds, members and failures shown of the worst shock"""
@@ -36,10 +58,20 @@ def summary(told: Stress) -> str:
     """The answer in a sentence."""
     one, two = told.cover
     worst = told.worst
+    borne = [f"{NAMES[layer]} {money(amount)}" for layer, amount in worst.layers.borne.items() if amount > 0.0]
     return (
-        f"Worst: {worst.shock.name}: {money(worst.borne.deficits)} of deficits, the fund has {money(worst.fund)}, "
-        f"{money(worst.borne.shortfall)} to deleveraging. Cover-1 {money(one)}, cover-2 {money(two)}."
+        f"Worst: {worst.shock.name}: {money(worst.borne.deficits)} of deficits; {_policy(told)}: "
+        f"{', '.join([*borne, f'{_last(told)} {money(worst.borne.shortfall)}'])}. "
+        f"Cover-1 {money(one)}, cover-2 {money(two)}, prefunded {money(prefunded(worst.layers))}."
     )
+
+
+def _policy(told: Stress) -> str:
+    return told.situation.backing.policy
+
+
+def _last(told: Stress) -> str:
+    return NAMES[told.situation.backing.last]
 
 
 def money(dollars: float) -> str:
@@ -74,6 +106,8 @@ def html(told: Stress) -> str:
             1.0 + len(told.verdicts) / 20,
         ),
         _table("shocks", listed["shocks"]),
+        *_waterfall(told),
+        _table("layers", listed["layers"]),
         _table("fund", listed["fund"]),
         page.section(
             "pacing",
@@ -113,15 +147,21 @@ def _listed(told: Stress) -> dict[str, Listed]:
             [_followed(verdict) for verdict in told.verdicts],
             1,
         ),
+        "layers": (
+            f"Shocks: who pays ({_policy(told)})",
+            ("shock", "owed", *(NAMES[layer] for layer in _paying(told)), _last(told), "exhausted"),
+            [_paid(told, verdict) for verdict in told.verdicts],
+            1,
+        ),
         "fund": (
-            "Shocks: what the fund must carry",
-            ("shock", "owed", "fund left", "to ADL", "cover-1", "cover-2", "top owner"),
+            "Shocks: how large the fund must be",
+            ("shock", "owed", "prefunded", "fund left", "cover-1", "cover-2", "top owner"),
             [_carried(verdict) for verdict in told.verdicts],
             1,
         ),
         "paces": (
             f"Pacing under {worst.shock.name}",
-            ("sales in a round", "loss", "factor", "impact cost", "owed", "to ADL", "rounds"),
+            ("sales in a round", "loss", "factor", "impact cost", "owed", _last(told), "rounds"),
             [
                 [
                     pace.name, money(ran.loss), f"{ran.multiplier:.4f}", money(ran.cost), money(carried.deficits),
@@ -144,7 +184,7 @@ def _listed(told: Stress) -> dict[str, Listed]:
             0,
         ),
         "reverse": (
-            "Reverse stress: the smallest move that exhausts the fund",
+            f"Reverse stress: the smallest move that leaves something {_last(told)}",
             ("direction", "smallest move"),
             [
                 [line.direction, f"{line.size:+.1%}" if line.size is not None else f"none to {line.furthest:+.0%}"]
@@ -187,9 +227,66 @@ def _followed(verdict: Verdict) -> list[str]:
 def _carried(verdict: Verdict) -> list[str]:
     carried = verdict.borne
     return [
-        verdict.shock.name, money(carried.deficits), money(carried.fund_left), money(carried.shortfall),
+        verdict.shock.name, money(carried.deficits), money(prefunded(verdict.layers)), money(carried.fund_left),
         money(verdict.members.one), money(verdict.members.two), money(verdict.owners.one),
     ]  # fmt: skip
+
+
+def _paying(told: Stress) -> list[WaterfallLayer]:
+    """The layers that money comes from, in the policy's order; what came too late only where there is any."""
+    ranked = [rank.layer for rank in told.situation.backing.ranks]
+    late = [WaterfallLayer.LAID_OUT] if any(WaterfallLayer.LAID_OUT in v.layers.room for v in told.verdicts) else []
+    return [*late, *(layer for layer in ranked if layer in COLOURS)]
+
+
+def _paid(told: Stress, verdict: Verdict) -> list[str]:
+    layers = verdict.layers
+    return [
+        verdict.shock.name, money(verdict.borne.deficits),
+        *(money(layers.borne.get(layer, 0.0)) for layer in _paying(told)),
+        money(verdict.borne.shortfall), NAMES[layers.exhausted_at] if layers.exhausted_at else "-",
+    ]  # fmt: skip
+
+
+def _waterfall(told: Stress) -> list[str]:
+    if not any(verdict.borne.deficits > 0.0 for verdict in told.verdicts):
+        return []
+    return [
+        page.section(
+            "waterfall",
+            f"Who pays what is owed: {_policy(told)}",
+            "What failing accounts owe when all they have is gone, laid on the policy's layers in their order; what no "
+            f"money covers is {_last(told)}.",
+            _stacked(told),
+            1.0 + len(told.verdicts) / 20,
+        )
+    ]
+
+
+def _stacked(told: Stress) -> charts.Drawing:
+    def draw(figure: Figure, size: charts.Size) -> None:
+        from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+        axes = figure.subplots()
+        places = np.arange(len(told.verdicts))
+        begin = np.zeros(len(places))
+        parts = [
+            (NAMES[layer], COLOURS[layer], [one.layers.borne.get(layer, 0.0) for one in told.verdicts])
+            for layer in _paying(told)
+        ]
+        parts.append((_last(told), charts.LOSS, [one.borne.shortfall for one in told.verdicts]))
+        for name, colour, amounts in parts:
+            axes.barh(places, amounts, left=begin, color=colour, height=0.62, label=name)
+            begin += amounts
+        axes.set_yticks(places, [one.shock.name for one in told.verdicts])
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.xaxis.set_major_locator(MaxNLocator(3 if size.narrow else 6))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: money(value)))
+        axes.tick_params(axis="y", labelcolor=charts.INK)
+        charts.legend(axes, 3 if size.narrow else len(parts))
+
+    return draw
 
 
 def _rounds(ran: Cascade) -> str:

@@ -1,5 +1,7 @@
 """What each layer bears in a shock, by policy."""
 
+from dataclasses import replace
+
 import pytest
 
 from insurance.adequacy import Resources, adequacy
@@ -42,3 +44,28 @@ def test_what_each_layer_bears(why, ranks, deficits, borne, unpaid, short) -> No
     assert told.exhausted_at == short
     loss = sum(max(amount, 0.0) for amount in deficits.values())
     assert sum(told.borne.values()) + told.unpaid == pytest.approx(loss)
+
+
+USED = [
+    ("a quarter of all the capital there was", EXCHANGE, {(L.OWN_CAPITAL, 0): 20.0}, {1: 400.0}, L.OWN_CAPITAL, 10.0),
+    ("more than a quarter is gone", EXCHANGE, {(L.OWN_CAPITAL, 0): 60.0}, {1: 400.0}, L.OWN_CAPITAL, 0.0),
+    ("a member was called before", CCP, {(L.ASSESSMENT, 3): 15.0}, {1: 400.0}, L.ASSESSMENT, 5.0 + 5.0),
+    ("its part was used before", CCP, {(L.DEFAULT_FUND, 3): 15.0}, {1: 400.0}, L.ASSESSMENT, 5.0 + 35.0),
+    (
+        "an amount, a part of it gone",
+        (Rank(L.OWN_COLLATERAL), Rank(L.FUND, 10_000, 7_000_000)),
+        {(L.FUND, 0): 3.0},
+        {1: 400.0},
+        L.FUND,
+        4.0,
+    ),
+    ("what came too late is first", EXCHANGE, {}, {1: 5.0}, L.LAID_OUT, 3.0),
+]
+
+
+@pytest.mark.parametrize(("why", "ranks", "drawn", "deficits", "layer", "room"), USED, ids=[c[0] for c in USED])
+def test_what_was_used_before_counts(why, ranks, drawn, deficits, layer, room) -> None:  # type: ignore[no-untyped-def]
+    there = replace(THERE, drawn=drawn, laid_out=3.0)
+    told = adequacy(ranks, deficits, there)
+    assert told.room[layer] == told.borne[layer] == pytest.approx(room)
+    assert next(iter(told.room)) == L.LAID_OUT
