@@ -27,11 +27,11 @@ Listed = tuple[str, Sequence[str], Rows, int]
 
 NAMES: Final = {
     WaterfallLayer.LAID_OUT: "laid out",
-    WaterfallLayer.MEMBER_CONTRIBUTION: "member's own",
-    WaterfallLayer.OWN_CAPITAL: "own capital",
+    WaterfallLayer.MEMBER_CONTRIBUTION: "own part",
+    WaterfallLayer.OWN_CAPITAL: "capital",
     WaterfallLayer.FUND: "fund",
     WaterfallLayer.DEFAULT_FUND: "default fund",
-    WaterfallLayer.ASSESSMENT: "assessed",
+    WaterfallLayer.ASSESSMENT: "called",
     WaterfallLayer.GAINS_HAIRCUT: "haircut",
     WaterfallLayer.DELEVERAGING: "to ADL",
     WaterfallLayer.TEAR_UP: "torn up",
@@ -45,6 +45,8 @@ COLOURS: Final = dict(
     )
 )
 
+WIDE: Final = 7
+"""columns beyond which a table for a terminal is set narrow"""
 PRINTED: Final = 8
 """rounds, members and failures shown of the worst shock"""
 
@@ -130,7 +132,7 @@ def _table(key: str, listed: Listed) -> str:
 
 
 def _rich(title: str, heading: Sequence[str], rows: Rows, texts: int) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0) if len(heading) > WIDE else (0, 1))
     for column, name in enumerate(heading):
         table.add_column(name, justify="left" if column < texts else "right", no_wrap=column == 0)
     for row in rows:
@@ -148,8 +150,8 @@ def _listed(told: Stress) -> dict[str, Listed]:
             1,
         ),
         "layers": (
-            f"Shocks: who pays ({_policy(told)})",
-            ("shock", "owed", *(NAMES[layer] for layer in _paying(told)), _last(told), "exhausted"),
+            f"Shocks: who pays ({_policy(told)}; * the last that paid, used up)",
+            ("shock", "owed", *(NAMES[layer] for layer in _paying(told)), _last(told)),
             [_paid(told, verdict) for verdict in told.verdicts],
             1,
         ),
@@ -240,11 +242,11 @@ def _paying(told: Stress) -> list[WaterfallLayer]:
 
 
 def _paid(told: Stress, verdict: Verdict) -> list[str]:
-    layers = verdict.layers
+    bears, out = verdict.layers.borne, verdict.layers.exhausted_at
     return [
         verdict.shock.name, money(verdict.borne.deficits),
-        *(money(layers.borne.get(layer, 0.0)) for layer in _paying(told)),
-        money(verdict.borne.shortfall), NAMES[layers.exhausted_at] if layers.exhausted_at else "-",
+        *(money(bears.get(layer, 0.0)) + ("*" if layer == out else "") for layer in _paying(told)),
+        money(verdict.borne.shortfall),
     ]  # fmt: skip
 
 

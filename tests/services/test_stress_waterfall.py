@@ -191,7 +191,7 @@ def test_the_page_has_a_bar_a_shock_by_layer(cleared: Path) -> None:
     of = situation(cleared)
     for policy, words in (
         (None, ("no policy published", "to ADL")),
-        ("ccp", ("ccp", "own capital", "default fund", "haircut", "torn up")),
+        ("ccp", ("ccp", "capital", "default fund", "haircut", "torn up")),
     ):
         tried = of if policy is None else replace(of, backing=under(of.backing, shipped(policy)))
         shocks = [Shock("all -40 %", -0.4), Shock("none", 0.0)]
