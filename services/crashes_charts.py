@@ -69,6 +69,14 @@ def percent(share: float) -> str:
     return f"{'−' if whole < 0 else '+' if whole > 0 else ''}{abs(whole):,} %"
 
 
+def versus(mine: int, theirs: int) -> str:
+    """A cost against a baseline's, for people: per cent, or both amounts where the baseline's is nothing."""
+    share = against(mine, theirs)
+    if share is not None:
+        return percent(share)
+    return f"{charts.dollars(mine)} vs $0" if mine else "both $0"
+
+
 def sorted_by_cost(case: Sequence[Cleared]) -> list[Cleared]:
     """Policies from the cheapest, then baselines from the cheapest."""
     return sorted(case, key=lambda one: (is_baseline(one), together(one)))
@@ -228,18 +236,19 @@ def difference(policies: Sequence[Cleared], bases: Sequence[Cleared]) -> charts.
     places = _places(ordered)
     shares = [[against(together(one), together(base)) for one in ordered] for base in bases]
     told = [100.0 * share for panel in shares for share in panel if share is not None]
-    most = min(_FURTHEST, max([20.0, *told]))
-    least = min([-20.0, *told])
-    ticks = [tick for tick in (-100.0, -50.0, 0.0, 50.0, 100.0, _FURTHEST) if least - 5.0 <= tick <= most + 5.0]
+    least, most = min([0.0, *told]), min(_FURTHEST, max([0.0, *told]))
+    above = most > 0.0 or any(share is None for panel in shares for share in panel)
 
     def draw(figure: Figure, size: charts.Size) -> None:
         panels = figure.subplots(1, len(bases), sharey=True, squeeze=False)[0]
-        room = (0.5 if size.narrow else 0.3) * (most - least)
+        room = max(20.0, (0.7 if size.narrow else 0.25) * (most - least))
+        step = 100 if size.narrow else 50
+        ticks = [float(tick) for tick in range(-100, 201, step) if least - 5.0 <= tick <= most + 5.0]
         for axes, base, panel in zip(panels, bases, shares, strict=True):
             for place, one, share in zip(places, ordered, panel, strict=True):
-                _one(axes, place, share, together(one), most)
+                _one(axes, place, share, versus(together(one), together(base)), most)
             axes.axvline(0.0, color=charts.MUTED, linewidth=0.8)
-            axes.set_xlim(least - room, most + room)
+            axes.set_xlim(least - (room if least < 0.0 else 5.0), most + (room if above else 5.0))
             axes.set_xticks(ticks, [percent(tick / 100.0) for tick in ticks])
             axes.set_title(f"against {base.way}", loc="left", fontsize=9, color=charts.MUTED)
             axes.grid(visible=False, axis="y")
@@ -248,11 +257,10 @@ def difference(policies: Sequence[Cleared], bases: Sequence[Cleared]) -> charts.
     return draw
 
 
-def _one(axes: Axes, place: float, share: float | None, mine: int, most: float) -> None:
+def _one(axes: Axes, place: float, share: float | None, text: str, most: float) -> None:
     value = 0.0 if share is None else 100.0 * share
     end = min(value, most)
     axes.barh([place], [end], height=0.62, color=charts.GAIN if value <= 0.0 else charts.LOSS)
-    text = (charts.dollars(mine) + " vs none" if mine else "–") if share is None else percent(share)
     axes.annotate(
         text + (" ▸" if end < value else ""),
         (end, place),

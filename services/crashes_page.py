@@ -14,7 +14,7 @@ from schemas.units import format_time
 from services import charts, page
 from services import crashes_charts as drawn
 from services.crashes import CRASHES, WAYS, Cleared
-from services.crashes_charts import PARTS, against, is_baseline, together
+from services.crashes_charts import PARTS, is_baseline, together, versus
 
 Rows = list[list[str]]
 Column = tuple[str, Callable[[Cleared], str]]
@@ -118,14 +118,6 @@ def _versus(cases: Sequence[Sequence[Cleared]], baseline: str) -> tuple[Sequence
     return ("crash", *ways), rows
 
 
-def versus(mine: int, theirs: int) -> str:
-    """A cost against a baseline's, for people: per cent, or both amounts where the baseline's is nothing."""
-    part = against(mine, theirs)
-    if part is not None:
-        return drawn.percent(part)
-    return f"{charts.dollars(mine)} vs $0" if mine else "both $0"
-
-
 def _case(case: Sequence[Cleared]) -> str:
     key, name = _id(case), _name(case)
     bases = [one for one in case if is_baseline(one)]
@@ -155,17 +147,20 @@ def _case(case: Sequence[Cleared]) -> str:
             drawn.fall_height(case),
             _by_hour(case),
         ),
-        _figure(
-            f"{key}-cost",
-            "What liquidation cost, and whom",
-            f"{name}. Warm colours: what failing accounts lost to it. Cold colours: what others bore. At the end of a "
-            "bar: both together. Lowest on top; baselines apart, below.",
-            drawn.cost(case),
-            drawn.cost_height(case),
-            _parts(case),
-        ),
     ]
-    if bases and policies:
+    if any(costs):
+        parts.append(
+            _figure(
+                f"{key}-cost",
+                "What liquidation cost, and whom",
+                f"{name}. Warm colours: what failing accounts lost to it. Cold colours and grey: what others bore. At "
+                "the end of a bar: both together. Lowest on top; baselines apart, below.",
+                drawn.cost(case),
+                drawn.cost_height(case),
+                _parts(case),
+            )
+        )
+    if any(costs) and bases and policies:
         parts.append(
             _figure(
                 f"{key}-against",
@@ -222,11 +217,11 @@ def _numbers(counts: Sequence[int]) -> str:
 
 def _verdict(policies: Sequence[Cleared], bases: Sequence[Cleared]) -> str:
     """The cheapest policy and where it stands, in a sentence."""
+    if not any(together(one) for one in (*policies, *bases)):
+        return "<p class='verdict good'>Nothing was lost to liquidation, whoever managed it.</p>"
     if not policies or not bases:
         return ""
     best = min(policies, key=together)
-    if not any(together(one) for one in (*policies, *bases)):
-        return "<p class='verdict good'>Nothing was lost to liquidation, whoever managed it.</p>"
     good = "good" if all(together(best) <= together(one) for one in bases) else "bad"
     told = "; ".join(
         f"{versus(together(best), together(one))} against {one.way} ({charts.dollars(together(one))})" for one in bases
@@ -354,5 +349,6 @@ th:first-child,td:first-child{position:sticky;left:0;background:var(--surface)}
 .words{display:grid;gap:.3rem;margin:0 0 1rem}
 .words div{display:grid;grid-template-columns:9rem 1fr;gap:.8rem}
 .words dt{font-size:.9rem;color:var(--ink)}.words dd{margin:0;font-size:.9rem;font-weight:400;color:var(--muted)}
-@media (max-width:600px){.words div{grid-template-columns:1fr;gap:0}}
+@media (max-width:600px){th:first-child,td:first-child{white-space:normal;min-width:7rem}
+.words div{grid-template-columns:1fr;gap:0}}
 """
