@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from ledger.margining import margins_of
+from ledger.orders import position_of
 from ledger.state import State
 from liquidation import auction
 from liquidation.auction import Terms
@@ -43,6 +44,7 @@ from services.bidders import Offer, PortfolioOffer, bids, sealed_bids, unwinding
 from services.exchange import Exchange
 from services.figures import Gathered, begin_mark, gather
 from services.lockstep import Lockstep, Settings, bounded
+from services.matching import Matching
 from services.population import SPAN, Customer, Population, Strategy, population
 from services.pricer import market
 from services.processors.deciders import Decider
@@ -104,6 +106,8 @@ class Variant:
     """None: what is for sale is worth its mark"""
     whole: Callable[[State, Mapping[int, int]], int] | None = None
     """facts, a portfolio's lots by instrument -> basis points less than their marks that bidders believe them worth"""
+    heeds: bool = True
+    """whether the exchange listens to breakers; else it matches as if there were none"""
 
 
 @dataclass(slots=True)
@@ -161,6 +165,7 @@ class Conductor:
     def __init__(self, ledger: Lockstep, seed: int, variant: Variant | None = None) -> None:
         self.ledger = ledger
         self.ran = Ran()
+        self.matching = Matching()
         self._seed = seed
         self.variant = variant or Variant()
         self._answers = Answers(ledger.clearing.settings.shards, desk=self.variant.desk)
@@ -185,6 +190,8 @@ class Conductor:
         gather(self.ran.gathered, outcomes, self.ledger.state)
         if self.variant.watch is not None:
             self.variant.watch(outcomes, self.ledger.state)
+        if self.variant.heeds:
+            self.matching.hear(outcomes)
         self._withdrawals += _messages(outcomes, (WithdrawalAnswered,))
         self._answers.hear(number, outcomes, self.ledger.state)
         return outcomes
@@ -394,8 +401,10 @@ def _step(
     )
     conductor.send(Role.CUSTODIAN, [*flow.custodian(answers, seed, now), *flow.deposits(people, seed, now)])
     held = _held(states, [one.account for one in people.of(Strategy.LIQUIDATOR)])
-    traded = [*flow.flow(people, venue, seed, now), *unwinding(held, people, venue, seed, now)]
-    conductor.send(Role.EXCHANGE, traded)
+    wanted = [*flow.flow(people, venue, seed, now), *unwinding(held, people, venue, seed, now)]
+    owners = {one.account: one.owner for one in people.accounts}
+    matched = conductor.matching.admitted(wanted, venue, owners, lambda *of: _lots(states, *of))
+    conductor.send(Role.EXCHANGE, matched)
 
 
 def _barred(states: Sequence[State]) -> set[int]:
@@ -415,6 +424,11 @@ def _room(states: Sequence[State]) -> dict[int, int]:
         for account in np.flatnonzero((state.accounts.owned == 1) & (state.accounts.status == 0)).tolist()
         if account >= FIRST_ACCOUNT
     }
+
+
+def _lots(states: Sequence[State], account: int, instrument: int) -> int:
+    """Lots that an account holds of an instrument."""
+    return next((position_of(state, account, instrument) for state in states if state.owns(account)), 0)
 
 
 def _held(states: Sequence[State], accounts: Sequence[int]) -> dict[tuple[int, int], int]:
