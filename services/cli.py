@@ -58,6 +58,7 @@ LATE: Final = {
     **dict.fromkeys(("calibrate", "forecasts", "regimes"), "services.cli_calibrate"),
     "backtest": "services.cli_backtest",
     "stress": "services.cli_stress",
+    "gap": "services.cli_gap",
     "crashes": "services.cli_crashes",
 }
 """the module of each command that needs Kafka, PostgreSQL, a server or the margin models: read in when asked for"""
@@ -308,6 +309,9 @@ def explain_command(
     for pair in told["add_ons"]["credits"]:
         CONSOLE.print(f"credit between {' and '.join(pair['between'])}: {pair['credit']}", highlight=False)
     CONSOLE.print(f"short option minimum: {told['add_ons']['short_option_minimum']}", highlight=False)
+    for one in told["auctions"]["wider_than_maintenance"]:
+        needs = f"the {one['maintenance']} that a {one['underlying']} {one['kind']} needs in {one['profile']}"
+        CONSOLE.print(f"{one['discount']}: {one['basis_points']} basis points, wider than {needs}", highlight=False)
     for said in told["said"]:
         CONSOLE.print_json(json.dumps(said), indent=None)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from insurance.porting import RULES
 from insurance.waterfall import steps
@@ -12,16 +13,20 @@ from ledger.journal.outcomes import OutcomeLog
 from ledger.members import must_close, pool_of, window_over
 from ledger.snapshot import digest_of
 from ledger.state import State, holdings, live_rows
+from liquidation.provoking import Naked, wider
 from risk.breakdown import breakdown
 from risk.profile import profile_digest
 from schemas.jsonform import to_json
-from schemas.kinds import AccountStatus, Rung, Segregation
+from schemas.kinds import AccountStatus, Kind, Parameter, Rung, Segregation
 from schemas.limits import ARRAY_EXPONENT
 from schemas.outcomes import OUTCOMES
 from schemas.units import format_decimal, format_time
 from schemas.wire import OutcomeHeader, decode, messages_of
 from services.lockstep import OUTCOME_LOG, Clearing
 from services.replay import replayed
+from services.view import StateView
+
+DISCOUNTS: Final = (Parameter.AUCTION_FLOOR, Parameter.PORTFOLIO_RESERVE, Parameter.BACKSTOP_DISCOUNT)
 
 
 class AccountUnknown(ValueError):  # noqa: N818 - named for what is found
@@ -116,7 +121,43 @@ def explained(directory: Path, account: int, position: int) -> dict[str, Any]:
         **({"default": member_default(state, account)} if state.in_default(account) else {}),
         "said": said_of(directory, state, account, position),
         "waterfall": steps(state.facts.policy),
+        "auctions": auction_terms(state),
     }
+
+
+def auction_terms(state: State) -> dict[str, Any]:
+    """The largest discounts at which a failing account is sold, and those wider than what the margin profiles ask for
+    (liquidation/provoking.py), basis points."""
+    facts = state.facts
+    discounts = {which: state.parameter(which) for which in DISCOUNTS}
+    return {
+        "discounts": {which.name.lower(): points for which, points in discounts.items()},
+        "wider_than_maintenance": [
+            {
+                "discount": one.which.name.lower(),
+                "profile": facts.profiles[one.profile].name,
+                "underlying": facts.underlyings[one.underlying].symbol,
+                "kind": one.kind.name.lower(),
+                "basis_points": one.discount,
+                "maintenance": one.maintenance,
+            }
+            for one in wider(discounts, _naked(state))
+        ],
+    }
+
+
+def _naked(state: State) -> Iterator[Naked]:
+    """A lot of every marked derivative under every profile, on the side that needs less."""
+    view, m, p = StateView(state), state.market, state.profiles
+    for instrument, listed in sorted(state.facts.instruments.items()):
+        for profile in sorted(state.facts.profiles) if listed.kind != Kind.SPOT and m.marked[instrument] else ():
+            if p.has_row[profile, instrument]:
+                width = int(p.width[profile])
+                first = int(p.offset[profile]) + instrument * width
+                losses = p.losses[first : first + width]
+                long, short = max(0, int(losses.max())), max(0, -int(losses.min()))
+                worth = view.value(instrument, 1)
+                yield Naked(profile, listed.underlying, listed.kind, worth, min(long, short) >> ARRAY_EXPONENT)
 
 
 def taken_apart(state: State, account: int) -> dict[str, Any]:
