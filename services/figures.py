@@ -29,6 +29,7 @@ from schemas.outcomes import (
     RungChanged,
 )
 from schemas.wire import Run, message_of
+from services.failing import Failing
 from services.population import Customer
 from services.report import (
     INSURANCE_FUND,
@@ -75,8 +76,7 @@ def net_worth(states: Sequence[State]) -> I64Array:
 class Gathered:
     """Series by mark and sums so far."""
 
-    failing: set[int] = field(default_factory=set)
-    """accounts in liquidation or deficit, whichever shard keeps them"""
+    failing: Failing = field(default_factory=Failing)
     times: list[int] = field(default_factory=list)
     prices: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     volatility: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -125,6 +125,7 @@ def gather(told: Gathered, runs: Iterable[Run], state: State) -> None:
     """Take in one entry's outcomes (all shards')."""
     for run in runs:
         told.outcomes += len(run.rows)
+        told.failing.hear(run)
         kind = run.message.cls
         if kind is Rejected:
             for reason, count in zip(*np.unique(run.rows["reason"], return_counts=True), strict=True):
@@ -171,8 +172,6 @@ def _rung(told: Gathered, one: RungChanged, _: State) -> None:
     if one.after >= Rung.CALLED and one.before < Rung.CALLED:
         told.calls[-1] += 1
         told.called.add(one.account)
-    change = told.failing.add if one.after >= Rung.LIQUIDATING else told.failing.discard
-    change(one.account)
     if one.after >= Rung.LIQUIDATING and one.before < Rung.LIQUIDATING:
         told.liquidations[-1] += 1
         told.liquidated.add(one.account)

@@ -277,7 +277,7 @@ def _sections(figures: RunFigures) -> list[str]:
                     ("uncovered", losses.uncovered),
                 ]
             ),
-            0.8,
+            0.2 * (3 + len(losses.from_layers)),
         ),
         page.section(
             "strategies",
