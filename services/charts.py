@@ -154,8 +154,10 @@ def dated(axes: Axes, size: Size) -> None:
 
     dates: Any = calendar
     locator = dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=4 if size.narrow else 9)
-    # A page may show two days: without whole days among the hours none of matplotlib's steps is wide enough.
+    # A page may show two days, or two hours: without whole days among the hours, and whole hours among the minutes,
+    # none of matplotlib's steps is wide enough.
     locator.intervald[dates.HOURLY] = [1, 2, 3, 4, 6, 12, 24]
+    locator.intervald[dates.MINUTELY] = [1, 5, 10, 15, 30, 60]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(
         dates.ConciseDateFormatter(

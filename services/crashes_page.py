@@ -99,8 +99,7 @@ def _contents(cases: Sequence[Sequence[Cleared]]) -> str:
 
 
 def _overview(cases: Sequence[Sequence[Cleared]]) -> tuple[Sequence[str], Rows]:
-    ways = list(dict.fromkeys(one.way for case in cases for one in case))
-    ways.sort(key=lambda way: way in {one.way for case in cases for one in case if is_baseline(one)})
+    ways = list(dict.fromkeys(one.way for one in sorted((one for case in cases for one in case), key=is_baseline)))
     rows = []
     for case in cases:
         cost = {one.way: charts.dollars(together(one)) for one in case}
@@ -132,66 +131,66 @@ def _case(case: Sequence[Cleared]) -> str:
         ("accounts and others together", _range(costs)),
         ("left of funds and capital", _range([one.losses.fund_left for one in case])),
     )
-    parts = [
+    body = [
         f'<h2 id="{key}">{escape(name)}</h2>',
-        f"<p class=period>{_window(case[0])} · {len(policies)} {_plural('policy', len(policies))}, "
-        f"{len(bases)} {_plural('baseline', len(bases))}</p>",
+        f"<p class=period>{_window(case[0])} · {len(policies)} {'policy' if len(policies) == 1 else 'policies'}, "
+        f"{len(bases)} {'baseline' if len(bases) == 1 else 'baselines'}</p>",
         _verdict(policies, bases),
         "<dl class=tiles>" + "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in tiles) + "</dl>",
-        _figure(
-            f"{key}-prices",
-            "The crash, and when positions were closed by force",
-            f"{name}. Above: prices relative to the first mark. Below: what was closed by force in each hour, "
-            "deleveraging included, at the mark; one scale for all policies. Baselines are grey.",
-            drawn.fall(case),
-            drawn.fall_height(case),
-            _by_hour(case),
-        ),
+        _prices(key, name, case),
+        _cost(key, name, case) if any(costs) else "",
+        _against(key, name, policies, bases) if any(costs) and policies and bases else "",
+        _funds(key, name, case),
+        _figures(key, name, case),
     ]
-    if any(costs):
-        parts.append(
-            _figure(
-                f"{key}-cost",
-                "What liquidation cost, and whom",
-                f"{name}. Warm colours: what failing accounts lost to it. Cold colours and grey: what others bore. At "
-                "the end of a bar: both together. Lowest on top; baselines apart, below.",
-                drawn.cost(case),
-                drawn.cost_height(case),
-                _parts(case),
-            )
-        )
-    if any(costs) and bases and policies:
-        parts.append(
-            _figure(
-                f"{key}-against",
-                "Against the baselines",
-                f"{name}. Accounts and others together, each policy's cost less the baseline's, in per cent of the "
-                "baseline's: to the left is cheaper.",
-                drawn.difference(policies, bases),
-                drawn.difference_height(policies),
-                _differences(policies, bases),
-            )
-        )
-    flat = all(min(one.cover, default=0) >= (one.cover[0] if one.cover else 0) for one in case)
-    parts.append(
-        _figure(
-            f"{key}-funds",
-            "Funds and capital",
-            f"{name}. Insurance fund, default fund and own capital together"
-            + (", which no policy brought below where they began" if flat else "")
-            + ". Baselines are grey.",
-            drawn.cover(case),
-            drawn.cover_height(case),
-            _covers(case),
-        )
+    return f'<article aria-labelledby="{key}">' + "\n".join(body) + "</article>"
+
+
+def _prices(key: str, name: str, case: Sequence[Cleared]) -> str:
+    text = (
+        "Above: prices relative to the first mark. Below: what was closed by force in each hour, deleveraging "
+        "included, at the mark; one scale for all policies. Baselines are grey."
     )
+    title = "The crash, and when positions were closed by force"
+    return _figure(f"{key}-prices", name, title, text, drawn.fall(case), drawn.fall_height(case), _by_hour(case))
+
+
+def _cost(key: str, name: str, case: Sequence[Cleared]) -> str:
+    text = (
+        "Warm colours: what failing accounts lost to it. Cold colours and grey: what others bore. At the end of a bar: "
+        "both together. Lowest on top; baselines apart, below."
+    )
+    title = "What liquidation cost, and whom"
+    return _figure(f"{key}-cost", name, title, text, drawn.cost(case), drawn.cost_height(case), _parts(case))
+
+
+def _against(key: str, name: str, policies: Sequence[Cleared], bases: Sequence[Cleared]) -> str:
+    text = (
+        "Accounts and others together: each policy's cost less the baseline's, in per cent of the baseline's. To the "
+        "left is cheaper."
+    )
+    drawing, height = drawn.difference(policies, bases), drawn.difference_height(policies)
+    rows = _differences(policies, bases)
+    return _figure(f"{key}-against", name, "Against the baselines", text, drawing, height, rows)
+
+
+def _funds(key: str, name: str, case: Sequence[Cleared]) -> str:
+    spared = all(min(one.cover, default=0) >= (one.cover[0] if one.cover else 0) for one in case)
+    text = (
+        "Insurance fund, default fund and own capital together"
+        f"{', which no policy brought below where they began' if spared else ''}. Baselines are grey."
+    )
+    drawing, height = drawn.cover(case), drawn.cover_height(case)
+    return _figure(f"{key}-funds", name, "Funds and capital", text, drawing, height, _covers(case))
+
+
+def _figures(key: str, name: str, case: Sequence[Cleared]) -> str:
     rows = [[show(one) for _, show in FIGURES] for one in case]
-    heading = [title for title, _ in FIGURES]
-    parts.append(
-        f'<section id="{key}-figures"><h3>All figures</h3><p>Gaps in basis points of the mark; the words are those of '
-        f"the notes at the end.</p>{page.scrolled(f'{name}: all figures', heading, rows, 1)}</section>"
+    table = page.scrolled(f"{name}: all figures", [title for title, _ in FIGURES], rows, 1)
+    return (
+        f'<section id="{key}-figures"><h3>All figures</h3><p>Gaps in basis points of the mark; the words are told '
+        f'at the <a href="#method">end of the page</a>.</p>{table}</section>'
     )
-    return f'<article aria-labelledby="{key}">' + "\n".join(parts) + "</article>"
 
 
 def _window(one: Cleared) -> str:
@@ -199,10 +198,6 @@ def _window(one: Cleared) -> str:
         return "no marks"
     first, last = (format_time(time)[:16].replace("T", " ") for time in (one.times[0], one.times[-1]))
     return f"{first} to {last} UTC · {len(one.times):,} marks"
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else "policies" if word == "policy" else f"{word}s"
 
 
 def _range(amounts: Sequence[int]) -> str:
@@ -234,14 +229,19 @@ def _verdict(policies: Sequence[Cleared], bases: Sequence[Cleared]) -> str:
 
 
 def _figure(
-    key: str, title: str, text: str, drawing: charts.Drawing, height: float, rows: tuple[Sequence[str], Rows]
+    key: str,
+    name: str,
+    title: str,
+    text: str,
+    drawing: charts.Drawing,
+    height: float,
+    rows: tuple[Sequence[str], Rows],
 ) -> str:
     """A plot, and under it the same figures as a table that is opened when it is wanted."""
-    plot = charts.plot(key, title, text, drawing, height)
-    case, _, caption = text.partition(". ")
-    table = page.scrolled(f"{case}: {title}, figures", *rows, 1)
+    plot = charts.plot(key, f"{name}: {title}", text, drawing, height)
+    table = page.scrolled(f"{name}: {title}, figures", *rows, 1)
     return (
-        f'<section id="{key}"><h3>{escape(title)}</h3><figure><figcaption>{escape(caption)}</figcaption>{plot}</figure>'
+        f'<section id="{key}"><h3>{escape(title)}</h3><figure><figcaption>{escape(text)}</figcaption>{plot}</figure>'
         f"<details><summary>The same as a table</summary>{table}</details></section>"
     )
 
@@ -254,7 +254,7 @@ def _by_hour(case: Sequence[Cleared]) -> tuple[Sequence[str], Rows]:
     rows = [
         [
             _clock(hour),
-            *(f"{100 * values[place]:+.1f} %" for values in moves.values()),
+            *(f"{100 * values[place]:+.1f} %".replace("-", "−") for values in moves.values()),
             *(charts.dollars(told.get(hour, 0)) for told in sold.values()),
         ]
         for hour, place in last.items()
@@ -342,6 +342,7 @@ nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.4rem;margin:0;padding:0}
 nav a{display:block;padding:.3rem .7rem;border:1px solid var(--grid);border-radius:.4rem;background:var(--surface);
 color:var(--ink);font-size:.9rem;text-decoration:none}
 nav a:hover{text-decoration:underline}
+section p a{color:inherit}
 a:focus-visible,summary:focus-visible,.scroll:focus-visible{outline:2px solid var(--second);outline-offset:2px}
 details{margin-top:.6rem}summary{cursor:pointer;color:var(--muted);font-size:.9rem;width:fit-content}
 details .scroll{margin-top:.4rem;max-height:24rem;overflow:auto}
