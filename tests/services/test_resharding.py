@@ -163,6 +163,10 @@ def invent_an_order(state: State) -> None:
     state.orders[20] = {1: Order(1, 1, 1)}
 
 
+def invent_a_payment(state: State) -> None:
+    state.paid_for = {20}
+
+
 def forget_a_call(state: State) -> None:
     state.accounts.rung[np.flatnonzero(state.accounts.owned)[-1]] ^= 1
 
@@ -170,6 +174,7 @@ def forget_a_call(state: State) -> None:
 CHANGES: list[tuple[Callable[[State], None], str]] = [
     (more_balance, "balances: "),
     (invent_an_order, "orders: "),
+    (invent_a_payment, "paid for: "),
     (forget_a_call, "accounts: "),
     (lose_a_position, "positions: "),
 ]
