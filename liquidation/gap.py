@@ -12,6 +12,11 @@ from schemas.limits import BASIS_POINTS
 from schemas.outcomes import LiquidationGap
 
 
+def points(lost: int, worth: int) -> int:
+    """A loss as basis points of what was worth `worth` at the mark, rounded up; below zero a gain."""
+    return -(-lost * BASIS_POINTS // max(worth, 1))
+
+
 class Summary(NamedTuple):
     """A mark's liquidated legs. Micro-dollars."""
 
@@ -33,11 +38,17 @@ class Liquidation(NamedTuple):
     lost: int
     maintenance: int
     """the largest that was required at a mark of it"""
+    legs: int
+
+    @property
+    def gap(self) -> int:
+        """What it got less than the marks, basis points of its worth at them."""
+        return points(self.lost, self.worth)
 
     @property
     def share(self) -> int:
         """What it lost against the marks, basis points of the maintenance margin, rounded up; a gain counts as 0."""
-        return max(0, -(-self.lost * BASIS_POINTS // max(self.maintenance, 1)))
+        return max(0, points(self.lost, self.maintenance))
 
 
 def by_mark(told: Iterable[LiquidationGap]) -> dict[int, Summary]:
@@ -50,7 +61,7 @@ def by_mark(told: Iterable[LiquidationGap]) -> dict[int, Summary]:
             len(found),
             sum(one.worth for one in found),
             sum(one.lost for one in found),
-            max(-(-one.lost * BASIS_POINTS // max(one.worth, 1)) for one in found),
+            max(points(one.lost, one.worth) for one in found),
         )
         for mark, found in sorted(legs.items())
     }
@@ -72,11 +83,12 @@ def liquidations(told: Iterable[LiquidationGap], apart: int = 16) -> list[Liquid
                     worth=running.worth + leg.worth,
                     lost=running.lost + leg.lost,
                     maintenance=max(running.maintenance, leg.maintenance),
+                    legs=running.legs + 1,
                 )
                 continue
             if running is not None:
                 found.append(running)
-            running = Liquidation(account, leg.mark, leg.mark, leg.worth, leg.lost, leg.maintenance)
+            running = Liquidation(account, leg.mark, leg.mark, leg.worth, leg.lost, leg.maintenance, 1)
         if running is not None:
             found.append(running)
     return sorted(found, key=lambda one: (one.last, one.account))
