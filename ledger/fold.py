@@ -26,6 +26,7 @@ from ledger import (
     stress,
     waterfall,
 )
+from ledger.clipping import clip_auctions
 from ledger.conservation import check_entry
 from ledger.margining import margin_touched
 from ledger.outbox import Outbox
@@ -131,7 +132,9 @@ def fold(state: State, entry: ShardEntry, *, snapshot_every: int = 0) -> bytes:
         if run.message.cls not in may_send:
             _reject_run(state, out, run, Reason.UNAUTHORISED_SOURCE)
         elif run.message.cls in (e.Trade, e.TradeReversed):
-            post_trade_run(state, out, Run(run.message, run.rows), run.index)
+            legs = post_trade_run(state, out, Run(run.message, run.rows), run.index)
+            if state.auctions:
+                clip_auctions(state, out, legs)
         elif run.message.cls in facts.MARKET_ROWS:
             for at, reason in facts.stage(state, Run(run.message, run.rows)):
                 if state.shard == 0:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from insurance.deleveraging import score
+from ledger.clipping import tell_auction
 from ledger.closing import paid_by_others
 from ledger.margining import equities, margin_with_orders
 from ledger.members import costs_clients
@@ -22,7 +23,6 @@ from schemas.kinds import ClosingReason, Kind, LegKind, Parameter, PostingKind, 
 from schemas.limits import BASIS_POINTS, MAX_AMOUNT, MAX_PRICE, MAX_QUANTITY
 from schemas.outcomes import (
     AuctionClosed,
-    AuctionOpened,
     BidReserved,
     DeficitCovered,
     DeleveragingCandidate,
@@ -66,6 +66,7 @@ def liquidation_planned(state: State, event: e.LiquidationPlanned, out: Outbox) 
     if left == 0 or (left > 0) == (event.quantity > 0):
         return Reason.NOTHING_TO_REDUCE
     quantity = max(event.quantity, -left) if event.quantity < 0 else min(event.quantity, -left)
+    clips = state.parameter(Parameter.OWN_TRADES_CLIP) and state.facts.instruments[event.instrument].kind != Kind.SPOT
     state.auctions[event.auction] = Auction(
         account=event.account,
         instrument=event.instrument,
@@ -74,20 +75,9 @@ def liquidation_planned(state: State, event: e.LiquidationPlanned, out: Outbox) 
         step=event.step,
         floor=event.floor,
         mark=state.mark,
+        keeps=left + quantity if clips else None,
     )
-    out.emit(
-        AuctionOpened(
-            index=out.index,
-            instrument=event.instrument,
-            account=event.account,
-            auction=event.auction,
-            mark=state.mark,
-            quantity=quantity,
-            start=event.start,
-            step=event.step,
-            floor=event.floor,
-        )
-    )
+    tell_auction(out, event.auction, state.auctions[event.auction])
     return Reason.NONE
 
 
@@ -184,6 +174,8 @@ def awarded(state: State, event: e.Awarded, out: Outbox) -> Reason:
         auction.remaining += event.quantity
         if auction.remaining == 0 or (auction.remaining > 0) != (before > 0):
             close_auction(state, out, event.auction, ClosingReason.FILLED)
+        elif auction.keeps is not None:  # the desk may have awarded it before it heard that less is left
+            tell_auction(out, event.auction, auction)
     return Reason.NONE
 
 

@@ -95,10 +95,7 @@ def _body(state: State, *, with_n: bool) -> bytes:
             for a, book in sorted(state.reservations.items())
             for key, o in sorted(book.items())
         ],
-        "auctions": [
-            [n, a.account, a.instrument, a.remaining, a.start, a.step, a.floor, a.mark]
-            for n, a in sorted(state.auctions.items())
-        ],
+        "auctions": [[n, *a.told()] for n, a in sorted(state.auctions.items())],
         "called_down": [[i, lots] for i, lots in sorted(state.called_down.items())],
         "requested": [[*key, w.asset, w.amount] for key, w in state.requested.items()],
         "approved": [[*key, w.asset, w.amount] for key, w in sorted(state.approved.items())],

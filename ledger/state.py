@@ -116,6 +116,13 @@ class Auction:
     step: int
     floor: int
     mark: int
+    keeps: int | None = None
+    """the position that its plan leaves, where what the account reduces by itself is taken off at once"""
+
+    def told(self) -> list[int]:
+        """The fields in order; what is not kept is left out."""
+        fields = [self.account, self.instrument, self.remaining, self.start, self.step, self.floor, self.mark]
+        return fields if self.keeps is None else [*fields, self.keeps]
 
 
 @dataclass(slots=True)

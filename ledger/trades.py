@@ -91,8 +91,8 @@ def post_run(
     return posted, refused[: counters[REFUSED]]
 
 
-def post_trade_run(state: State, out: Outbox, run: Run, index: npt.NDArray[np.uint32]) -> None:
-    """Post a run of Trade or TradeReversed."""
+def post_trade_run(state: State, out: Outbox, run: Run, index: npt.NDArray[np.uint32]) -> Rows:
+    """Post a run of Trade or TradeReversed; returns the legs (LegPosted) in their order."""
     rows, kind = run.rows, LegKind.TRADE
     if run.message.cls is TradeReversed:
         rows, kind = _turned(rows), LegKind.REVERSAL
@@ -102,6 +102,7 @@ def post_trade_run(state: State, out: Outbox, run: Run, index: npt.NDArray[np.ui
         refused["account"] = run.rows["buyer"][np.searchsorted(index, refused["index"])]
     out.emit_rows(LegPosted, legs)
     out.emit_rows(Rejected, refused)
+    return legs
 
 
 def _turned(rows: Rows) -> Rows:

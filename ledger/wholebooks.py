@@ -86,7 +86,7 @@ def whole_books(states: Sequence[State]) -> WholeBooks:
             for s in states for a, book in s.reservations.items() for key, o in book.items()
         ), 4),
         "auctions": _listed("auction", (
-            [n, a.account, a.instrument, a.remaining, a.start, a.step, a.floor, a.mark]
+            [n, *a.told()]
             for s in states for n, a in s.auctions.items()
         ), 1),
         "requested": _listed("withdrawal", (

@@ -74,11 +74,13 @@ class Running:
     """lots that it opened with"""
     sold: int = 0
     """lots sold since the mark"""
+    told_open: int = 0
+    """what its shard said last that it holds open; awards on their way are still in it"""
 
     def told(self) -> list[Any]:
         """The fields in order, as plain data."""
         first = [self.account, self.instrument, self.opened, self.remaining, list(self.terms)]
-        return [*first, self.offered, self.is_open, self.planned, self.sold]
+        return [*first, self.offered, self.is_open, self.planned, self.sold, self.told_open]
 
     @classmethod
     def of(
@@ -87,7 +89,21 @@ class Running:
         """What `told` gave."""
         running = cls(account, instrument, opened, remaining, Terms(*terms), *rest)
         running.planned = running.planned or abs(running.offered)
+        running.told_open = running.told_open or running.offered
         return running
+
+    def opens(self, quantity: int, *, by_owner: bool) -> None:
+        """Take note of what its shard says is for sale, signed as the account's leg: at the opening, after an award,
+        and where less is left because the account reduced by itself (`by_owner`). Only that comes off here: awards
+        are off as soon as they are decided, and some may be on their way."""
+        if not self.is_open:
+            self.remaining = self.offered = quantity
+            self.planned, self.is_open = abs(quantity), True
+        elif by_owner:
+            left = self.offered + quantity - self.told_open
+            self.offered = left if left * self.offered > 0 else 0
+            self.remaining = min(self.remaining, self.offered, key=abs)
+        self.told_open = quantity
 
     def allowance(self, fraction: int) -> int:
         """Lots that may still be sold before the next mark: in all at most `fraction` basis points of those planned,

@@ -131,13 +131,13 @@ class Desk:
         self._books = _Books()
         self._room: dict[int, int] = {}
         self._portfolios = Portfolios()
-        self._opened: list[AuctionOpened] = []
+        self._opened: list[tuple[AuctionOpened, bool]] = []
         self._closed: list[int] = []
         self._bids: list[BidReserved] = []
         self._candidates: defaultdict[int, list[Candidate]] = defaultdict(list)
 
-    def observe(self, outcomes: Iterable[object]) -> None:
-        """Take in a round's outcomes; nothing is acted on before `decide`."""
+    def observe(self, outcomes: Iterable[object], *, own: bool = False) -> None:
+        """Take in a round's outcomes; nothing is acted on before `decide`. `own`: they are of the desk's own events."""
         for outcome in outcomes:
             match outcome:
                 case LiquidationDue():
@@ -156,7 +156,7 @@ class Desk:
                     self._done = self._done + 1 if outcome.mark == self._mark else 1
                     self._mark = outcome.mark
                 case AuctionOpened():
-                    self._opened.append(outcome)
+                    self._opened.append((outcome, own))
                 case AuctionClosed():
                     self._closed.append(outcome.auction)
                 case BidReserved():
@@ -173,10 +173,9 @@ class Desk:
 
     def decide(self, view: MarketView) -> list[Event]:
         """The events that answer what was observed, in the order they are to be appended; none when all is answered."""
-        for opening in self._opened:
+        for opening, own in self._opened:
             if (running := self._auctions.get(opening.auction)) is not None:
-                running.remaining, running.offered, running.is_open = opening.quantity, opening.quantity, True
-                running.planned = abs(opening.quantity)
+                running.opens(opening.quantity, by_owner=not own)
         for number in self._closed:
             self._auctions.pop(number, None)
         self._opened, self._closed = [], []

@@ -41,7 +41,10 @@ class LiquidationBalance:
 
 @define(OUTCOMES, 109)
 class AuctionOpened:
-    """A Dutch auction is open for this much (signed as the account's leg), clipped to the position found."""
+    """A Dutch auction is open for this much (signed as the account's leg), clipped to the position found.
+
+    With OWN_TRADES_CLIP it is told again when less is left.
+    """
 
     index: U32
     instrument: U32

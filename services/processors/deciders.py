@@ -237,12 +237,12 @@ class Liquidating:
         self._desk = Desk(shards)
         self._gate = Gate(shards)
 
-    def hear(self, _source: int, said: Iterable[Run], state: State, *, under_way: bool) -> Sequence[Decision]:
+    def hear(self, source: int, said: Iterable[Run], state: State, *, under_way: bool) -> Sequence[Decision]:
         """See Decider."""
         said = list(said)
         self._gate.observe(heard(said, outflow.LISTENS))
         if messages := heard(said, desk.LISTENS):
-            self._desk.observe(messages)
+            self._desk.observe(messages, own=source == self.source)
             if events := self._desk.decide(StateView(state)):
                 return [runs_of(EVENTS, events)]
         if state.mark > state.answered and not under_way:
