@@ -25,6 +25,7 @@ from schemas.outcomes import (
     RungChanged,
 )
 from schemas.wire import Run, message_of
+from services.failing import Failing
 from services.figures import dollars, net_worth
 from services.pressure import worth
 
@@ -89,7 +90,7 @@ class Tally:
 
     _called: set[int] = field(default_factory=set)
     _liquidated: set[int] = field(default_factory=set)
-    _failing: set[int] = field(default_factory=set)
+    _failing: Failing = field(default_factory=Failing)
     _sales: int = 0
     _notional: int = 0
     _discount: int = 0
@@ -115,6 +116,7 @@ class Tally:
             self._owed = {}
             self._fund.append(0)
         for run in runs:
+            self._failing.hear(run)
             kind = run.message.cls
             if kind is LegPosted:
                 for row in run.rows[np.isin(run.rows["kind"], _FORCED)]:
@@ -131,9 +133,6 @@ class Tally:
                     self._called.add(told.account)
                 if told.after >= Rung.LIQUIDATING:
                     self._liquidated.add(told.account)
-                    self._failing.add(told.account)
-                else:
-                    self._failing.discard(told.account)
             case DeficitFound():
                 self._deficits.add(told.account)
                 self._owed[told.account, told.asset] = told.amount

@@ -15,11 +15,12 @@ import numpy.typing as npt
 from ledger.state import State
 from liquidation.impact import Impact, Liquidity, average_moves, lasting
 from risk.valuation import asset_value, contract_value
-from schemas.kinds import LegKind, Rung
+from schemas.kinds import LegKind
 from schemas.limits import ARRAY_EXPONENT, BASIS_POINTS, MAX_PRICE, MICRO
-from schemas.outcomes import LegPosted, MarkDone, RungChanged
+from schemas.outcomes import LegPosted, MarkDone
 from schemas.wire import Run
 from services.exchange import HOUR
+from services.failing import Failing
 from services.markets import Path
 
 FloatArray = npt.NDArray[np.float64]
@@ -65,16 +66,13 @@ class Pressure:
         np.fill_diagonal(self._correlation, 1.0)
         self._flows: list[FloatArray] = [np.zeros(count)]
         self._faded = np.zeros(count)
-        self._failing: set[int] = set()
+        self._failing = Failing()
 
     def hear(self, runs: Sequence[Run], state: State) -> None:
         """Take in an entry's outcomes, all shards'; `state` knows the facts after it."""
         for run in runs:
-            if run.message.cls is RungChanged:
-                for row in run.rows:
-                    change = self._failing.add if row["after"] >= Rung.LIQUIDATING else self._failing.discard
-                    change(int(row["account"]))
-            elif run.message.cls is LegPosted:
+            self._failing.hear(run)
+            if run.message.cls is LegPosted:
                 self._legs(run, state)
         if any(run.message.cls is MarkDone for run in runs):
             self._faded = lasting(self._impact, np.array(self._flows), 1)
