@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mayhem import COURSES, Setting, Step, unfolded
 from postgres import fresh, server
 from storing import Fed, dump, fed, feed
-from world import PERP_BTC, PERP_ETH, START, World
+from world import HOUR, PERP_BTC, PERP_ETH, START, World
 
 from ledger.postings import moves_of, postings_of
 from ledger.store.faults import StoreAway, StoreMoved, StoreOutdated, StoreRefused
@@ -25,6 +25,7 @@ from ledger.store.projection import Place, Projection
 from ledger.store.rows import part_of
 from ledger.store.tables import BYTES, NUMERIC, OUTCOME_TABLES, TABLES
 from schemas import events as e
+from schemas.kinds import Parameter
 from schemas.wire import messages_of
 from services.database import Database
 
@@ -45,6 +46,10 @@ def world() -> World:
     world.open(21)
     world.open(21)  # ACCOUNT_EXISTS
     world.send(e.FundingRate(instrument=PERP_BTC, time=START, effective=START, rate=10**6))
+    closing = e.ParameterChanged(
+        parameter=Parameter.CLOSE_DEFAULTED, scope=0, time=START, effective=world.time + HOUR, value=1
+    )
+    world.send(closing, e.FeeCharged(account=21, time=START, effective=START, amount=50))
     for price in (7_900, 5_500):
         world.mark(btc=price)
     sold = {"instrument": PERP_BTC, "account": 18, "auction": 2**63}
@@ -53,6 +58,8 @@ def world() -> World:
     world.send(e.Bid(time=START, **won), e.Awarded(account=18, **won))
     for price in (5_000, 6_000):
         world.mark(btc=price)
+    world.send(e.FundPaid(asset=0, account=21, mark=world.marks, amount=50))
+    world.mark()  # closes account 21, which is no call
     world.trade(16, 20, PERP_ETH, 7, 20_000)
     return world
 
@@ -253,6 +260,7 @@ def test_rows_say_what_happened(world: World, stream: Fed, url: str, projection:
         url, "SELECT account, withdrawal, what, reason FROM withdrawals"
     )
     assert ask(url, "SELECT count(*) FROM calls")[0][0] > 0
+    assert ask(url, "SELECT account, before FROM rungs WHERE after = 'CLOSED'") == [(21, "DEFICIT")]
     assert ask(url, "SELECT DISTINCT after FROM calls WHERE after NOT IN ('CALLED', 'LIQUIDATING', 'DEFICIT')") == []
     told = ask(
         url, "SELECT what, account, quantity FROM liquidations WHERE account IN (18, 20) ORDER BY n, index, account"
