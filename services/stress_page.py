@@ -45,8 +45,10 @@ COLOURS: Final = dict(
     )
 )
 
-WIDE: Final = 7
+WIDE: Final = 6
 """columns beyond which a table for a terminal is set narrow"""
+DUST: Final = 0.5
+"""dollars: what is laid out and came too late is shown from there on; remainders of haircuts are less"""
 PRINTED: Final = 8
 """rounds, members and failures shown of the worst shock"""
 
@@ -60,7 +62,7 @@ def summary(told: Stress) -> str:
     """The answer in a sentence."""
     one, two = told.cover
     worst = told.worst
-    borne = [f"{NAMES[layer]} {money(amount)}" for layer, amount in worst.layers.borne.items() if amount > 0.0]
+    borne = [f"{NAMES[layer]} {money(amount)}" for layer, amount in worst.layers.borne.items() if amount >= DUST]
     return (
         f"Worst: {worst.shock.name}: {money(worst.borne.deficits)} of deficits; {_policy(told)}: "
         f"{', '.join([*borne, f'{_last(told)} {money(worst.borne.shortfall)}'])}. "
@@ -235,10 +237,10 @@ def _carried(verdict: Verdict) -> list[str]:
 
 
 def _paying(told: Stress) -> list[WaterfallLayer]:
-    """The layers that money comes from, in the policy's order; what came too late only where there is any."""
-    ranked = [rank.layer for rank in told.situation.backing.ranks]
-    late = [WaterfallLayer.LAID_OUT] if any(WaterfallLayer.LAID_OUT in v.layers.room for v in told.verdicts) else []
-    return [*late, *(layer for layer in ranked if layer in COLOURS)]
+    """The layers that money comes from, in the policy's order; what came too late only where it pays anything."""
+    late = WaterfallLayer.LAID_OUT
+    first = [late] if any(verdict.layers.borne.get(late, 0.0) >= DUST for verdict in told.verdicts) else []
+    return [*first, *(rank.layer for rank in told.situation.backing.ranks if rank.layer in COLOURS)]
 
 
 def _paid(told: Stress, verdict: Verdict) -> list[str]:

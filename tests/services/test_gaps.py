@@ -3,6 +3,7 @@
 import json
 from contextlib import closing
 from fractions import Fraction
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from managed import Managed
+from rich.console import Console
 from typer.testing import CliRunner
 from world import HOUR, PERP_BTC, PERP_ETH, USD
 
@@ -244,6 +246,13 @@ def test_the_command_and_its_page(cleared: Path, told: Gaps, tmp_path: Path) -> 
     assert all(word not in text for word in ("<script", 'src="http', 'href="http', "<link", "url(http"))
     assert 'id="classes"' in text and 'id="marks"' in text and told.names[told.worst[0].account] in text
     assert len(tables(told)) == 3 and str(told.worst[0].account) in summary(told)
+
+
+def test_eighty_columns_hold_the_tables(told: Gaps) -> None:
+    printed = Console(width=80, file=StringIO())
+    for table in tables(told):
+        printed.print(table)
+    assert "\u2026" not in printed.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_json_has_all_of_it(cleared: Path, told: Gaps) -> None:

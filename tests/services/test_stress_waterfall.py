@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from typer.testing import CliRunner
 from waterfalls import Falling
 from world import MICRO
@@ -21,7 +23,7 @@ from schemas.kinds import WaterfallLayer as L
 from schemas.outcomes import AssessmentCapacity, GainReported
 from services.cli import app, main
 from services.stress import Assumed, Verdict, situation, situation_of, stress
-from services.stress_page import html, summary
+from services.stress_page import html, summary, tables
 from services.stress_waterfall import NOT_PUBLISHED, policy_named, standing, under
 
 ANN, BOB, SECOND, THIRD, GWEN, HANK = range(16, 22)
@@ -203,6 +205,17 @@ def test_the_page_has_a_bar_a_shock_by_layer(cleared: Path) -> None:
         assert words[0] in summary(told) and words[-1] in summary(told)
         calm = stress(tried, STILL, shocks=[Shock("none", 0.0)], paces=[], reverse=False)
         assert 'id="waterfall"' not in html(calm)
+
+
+def test_eighty_columns_hold_every_layer(cleared: Path) -> None:
+    of = situation(cleared)
+    tried = replace(of, backing=under(of.backing, shipped("ccp")))
+    told = stress(tried, Assumed(turnover=0.2), shocks=[Shock("all -40 %, vol x2", -0.4)], paces=[], reverse=False)
+    printed = Console(width=80, file=StringIO())
+    for table in tables(told)[:3]:
+        printed.print(table)
+    text = printed.file.getvalue()  # type: ignore[attr-defined]
+    assert "haircut" in text and "prefunded" in text and "\u2026" not in text
 
 
 def test_the_command_tries_a_policy(cleared: Path, tmp_path: Path) -> None:
