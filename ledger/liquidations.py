@@ -10,10 +10,10 @@ from ledger.clipping import tell_auction
 from ledger.closing import paid_by_others
 from ledger.margining import equities, margin_with_orders
 from ledger.members import costs_clients
-from ledger.orders import position_of
+from ledger.orders import position_of, release
 from ledger.outbox import Outbox, can_take, post
 from ledger.portfolio_auctions import on_offer, required_before, tell_gap
-from ledger.state import Auction, Life, Order, State, live_rows
+from ledger.state import Auction, Life, Order, Reservation, State, live_rows
 from ledger.trades import post_one
 from ledger.waterfall import in_policy
 from risk.valuation import asset_value, contract_value
@@ -119,14 +119,15 @@ def bid(state: State, event: e.Bid, out: Outbox) -> Reason:
     if not 0 < event.price <= MAX_PRICE:
         return Reason.PRICE_OUT_OF_RANGE
     own = state.reservations.get(event.bidder, {})
-    if (event.auction, event.bid) in own:
+    reserved = Reservation(event.auction, event.bid)
+    if reserved in own:
         return Reason.BID_EXISTS
     taken = Order(event.instrument, event.quantity, event.price)
     rows = [*state.orders.get(event.bidder, {}).values(), *own.values(), taken]
     margin = margin_with_orders(state, event.bidder, rows)
     if margin.reason != Reason.NONE or margin.equity < margin.initial:
         return Reason.BIDDER_BELOW_MARGIN
-    state.reservations.setdefault(event.bidder, {})[(event.auction, event.bid)] = taken
+    state.reservations.setdefault(event.bidder, {})[reserved] = taken
     state.order_tables = None
     out.touched.append(event.bidder)
     out.emit(
@@ -149,7 +150,7 @@ def awarded(state: State, event: e.Awarded, out: Outbox) -> Reason:
     Number 0 is no bid where its bidder is a backstop: it takes over what it undertook to.
     """
     backstop = event.bid == 0 and event.bidder in state.facts.backstops
-    _release(state, out, event.bidder, (event.auction, event.bid))
+    release(state, out, event.bidder, [Reservation(event.auction, event.bid)])
     if event.quantity:
         required = required_before(state, event.account)
         reason = post_one(
@@ -177,17 +178,6 @@ def awarded(state: State, event: e.Awarded, out: Outbox) -> Reason:
         elif auction.keeps is not None:  # the desk may have awarded it before it heard that less is left
             tell_auction(out, event.auction, auction)
     return Reason.NONE
-
-
-def _release(state: State, out: Outbox, bidder: int, key: tuple[int, int]) -> None:
-    """End a bid's reservation, where this shard holds it."""
-    own = state.reservations.get(bidder, {})
-    if own.pop(key, None) is None:
-        return
-    if not own:
-        del state.reservations[bidder]
-    state.order_tables = None
-    out.touched.append(bidder)
 
 
 def deleveraging_called(state: State, event: e.DeleveragingCalled, out: Outbox) -> Reason:

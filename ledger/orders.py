@@ -1,12 +1,13 @@
-"""Open orders: they count in the initial margin until they are gone."""
+"""Open orders, and what bids reserve: they count in the initial margin until they are gone."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from ledger.barred import opening_refusal
 from ledger.outbox import Outbox
-from ledger.state import Life, Order, State
+from ledger.state import Life, Order, Reservation, State
 from schemas import events as e
 from schemas.kinds import AccountStatus, ClosingReason, Reason, Rung
 from schemas.limits import MAX_PRICE, MAX_QUANTITY
@@ -130,6 +131,17 @@ def _drop(state: State, account: int, order: int) -> None:
     if not book:
         del state.orders[account]
     state.order_tables = None
+
+
+def release(state: State, out: Outbox, bidder: int, reserved: Iterable[Reservation]) -> None:
+    """End these reservations of a bidder, where this shard holds them."""
+    own = state.reservations.get(bidder, {})
+    if not [key for key in reserved if own.pop(key, None) is not None]:
+        return
+    if not own:
+        del state.reservations[bidder]
+    state.order_tables = None
+    out.touched.append(bidder)
 
 
 def close_raising_orders(state: State, out: Outbox, account: int) -> None:

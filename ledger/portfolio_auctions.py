@@ -3,14 +3,16 @@ bidder's shard reserves for it, the award of all legs at once, and the price a l
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ledger.charges import charge
 from ledger.legs import refusal
 from ledger.margining import margin_with_orders, margins_of
-from ledger.orders import position_of
+from ledger.orders import position_of, release
 from ledger.outbox import Outbox
-from ledger.state import Life, Order, Portfolio, State
+from ledger.state import Life, Order, Portfolio, Reservation, State
 from ledger.trades import post_run
 from liquidation import auction
 from risk.valuation import asset_value, contract_value
@@ -119,8 +121,7 @@ def portfolio_ended(state: State, event: e.PortfolioEnded, out: Outbox) -> Reaso
         return Reason.UNKNOWN_AUCTION
     del state.facts.portfolios[event.auction]
     for bidder, own in sorted(state.reservations.items()):
-        for bid in sorted({key[1] for key in own if _is_for(key, event.auction)}):
-            _release(state, out, bidder, event.auction, bid)
+        release(state, out, bidder, _sealed(own, event.auction))
     if state.owns(event.account):
         out.emit(PortfolioClosed(index=out.index, reason=event.reason, account=event.account, auction=event.auction))
     return Reason.NONE
@@ -145,14 +146,16 @@ def portfolio_bid(state: State, event: e.PortfolioBid, out: Outbox) -> Reason:
     if not 0 <= event.discount <= running.reserve:
         return Reason.BID_ABOVE_RESERVE
     own = state.reservations.get(event.bidder, {})
-    if any(_is_for(key, event.auction) for key in own):
+    if _sealed(own, event.auction):
         return Reason.ONE_BID_A_PORTFOLIO
-    if (event.auction, event.bid) in own:
+    if Reservation(event.auction, event.bid) in own:
         return Reason.BID_EXISTS
     if any(state.life[instrument] in _ENDED for instrument in running.lots):
         return Reason.INSTRUMENT_EXPIRED
-    taken: dict[tuple[int, ...], Order] = {
-        (event.auction, event.bid, i): Order(i, -quantity, auction.price(quantity, int(state.market.mark[i]), 0))
+    taken = {
+        Reservation(event.auction, event.bid, i): Order(
+            i, -quantity, auction.price(quantity, int(state.market.mark[i]), 0)
+        )
         for i, quantity in running.lots.items()
     }
     rows = [*state.orders.get(event.bidder, {}).values(), *own.values(), *taken.values()]
@@ -170,23 +173,9 @@ def portfolio_bid(state: State, event: e.PortfolioBid, out: Outbox) -> Reason:
     return Reason.NONE
 
 
-def _is_for(key: tuple[int, ...], number: int) -> bool:
-    """Whether a reservation is a leg of a bid for this portfolio: (auction, bid, instrument)."""
-    return len(key) == 3 and key[0] == number
-
-
-def _release(state: State, out: Outbox, bidder: int, number: int, bid: int) -> None:
-    """End a sealed bid's reservations, where this shard holds them."""
-    own = state.reservations.get(bidder, {})
-    legs = [key for key in own if _is_for(key, number) and key[1] == bid]
-    for key in legs:
-        del own[key]
-    if not legs:
-        return
-    if not own:
-        del state.reservations[bidder]
-    state.order_tables = None
-    out.touched.append(bidder)
+def _sealed(own: Iterable[Reservation], number: int) -> list[Reservation]:
+    """A bidder's reservations for the legs of this portfolio: those of one bid, it may make no second."""
+    return [key for key in own if key.sealed and key.auction == number]
 
 
 # --- at a mark --------------------------------------------------------------------------------------------------------
@@ -196,7 +185,7 @@ def reprice_bids(state: State) -> None:
     """Reserve at the new marks: a sealed bid is filled at a discount off the mark of the close, never above it."""
     for own in state.reservations.values():
         for key, order in own.items():
-            if len(key) == 3:
+            if key.sealed:
                 order.price = auction.price(-order.quantity, int(state.market.mark[order.instrument]), 0)
                 state.order_tables = None
 
@@ -205,10 +194,10 @@ def review_bids(state: State, out: Outbox) -> None:
     """Drop the sealed bids of those whose equity, judged at this mark, no longer covers what is reserved."""
     m = state.margins
     for bidder, own in sorted(state.reservations.items()):
-        bids = sorted({key[:2] for key in own if len(key) == 3})
+        bids = sorted({(key.auction, key.bid) for key in own if key.sealed})
         if bids and (m.status[bidder] or m.equity[bidder] < m.initial[bidder]):
             for number, bid in bids:
-                _release(state, out, bidder, number, bid)
+                release(state, out, bidder, _sealed(own, number))
                 out.emit(PortfolioBidDropped(index=out.index, bidder=bidder, auction=number, bid=bid))
 
 
@@ -271,7 +260,8 @@ def portfolio_awarded(state: State, event: e.PortfolioAwarded, out: Outbox) -> R
         reason = refusal(row, int(LegKind.LIQUIDATION), state.market, state.life, state.parameter(Parameter.MAX_FEE))
         if reason != Reason.NONE:
             return Reason(int(reason))
-    _release(state, out, event.bidder, event.auction, event.bid)
+    reserved = _sealed(state.reservations.get(event.bidder, {}), event.auction)
+    release(state, out, event.bidder, [key for key in reserved if key.bid == event.bid])
     index = np.full(len(rows), out.index, np.uint32)
     template = EVENTS.by_class[e.PortfolioAwarded].template
     required = required_before(state, event.account)

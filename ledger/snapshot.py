@@ -18,7 +18,18 @@ from insurance.backers import Request
 from insurance.policy import InForce, Rank
 from ledger.barred import mark_limited
 from ledger.room import room_for_asset, room_for_positions
-from ledger.state import Accounts, Auction, Facts, Order, Portfolio, State, Withdrawal, genesis, live_rows
+from ledger.state import (
+    Accounts,
+    Auction,
+    Facts,
+    Order,
+    Portfolio,
+    Reservation,
+    State,
+    Withdrawal,
+    genesis,
+    live_rows,
+)
 from risk.profile import parse_profile
 from risk.tables import I32Array, Market, Profiles
 from schemas.events import EVENTS, AssetListed, InstrumentListed, UnderlyingListed
@@ -91,7 +102,7 @@ def _body(state: State, *, with_n: bool) -> bytes:
             for n, o in sorted(book.items())
         ],
         "reservations": [
-            [a, *key, o.instrument, o.quantity, o.price]
+            [a, *key.told(), o.instrument, o.quantity, o.price]
             for a, book in sorted(state.reservations.items())
             for key, o in sorted(book.items())
         ],
@@ -302,7 +313,7 @@ def _restored(told: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], shard_o
     for account, number, instrument, quantity, price in told["orders"]:
         state.orders.setdefault(account, {})[number] = Order(instrument, quantity, price)
     for account, *key, instrument, quantity, price in told["reservations"]:
-        state.reservations.setdefault(account, {})[tuple(key)] = Order(instrument, quantity, price)
+        state.reservations.setdefault(account, {})[Reservation(*key)] = Order(instrument, quantity, price)
     for number, *rest in told["auctions"]:
         state.auctions[number] = Auction(*rest)
     state.called_down = dict(told["called_down"])

@@ -105,6 +105,28 @@ class Order:
     price: int
 
 
+ALONE: Final = -1
+"""the leg of a reservation that is for all that its bid could be awarded"""
+
+
+class Reservation(NamedTuple):
+    """What a bid's margin is reserved under: `leg` is the instrument of one of a portfolio's legs, or ALONE where the
+    bid is for an auction of one instrument."""
+
+    auction: int
+    bid: int
+    leg: int = ALONE
+
+    @property
+    def sealed(self) -> bool:
+        """Whether it is a leg of a bid for a portfolio."""
+        return self.leg != ALONE
+
+    def told(self) -> tuple[int, ...]:
+        """As a snapshot has it: a bid for one instrument names no leg."""
+        return tuple(self) if self.sealed else self[:2]
+
+
 @dataclass(slots=True)
 class Auction:
     """A running Dutch auction; `remaining` is signed as the account's leg."""
@@ -263,8 +285,8 @@ class State:
     facts: Facts = field(default_factory=Facts)
     orders: dict[int, dict[int, Order]] = field(default_factory=dict)
     """account -> order -> what rests"""
-    reservations: dict[int, dict[tuple[int, ...], Order]] = field(default_factory=dict)
-    """bidder -> (auction, bid) -> what its award would bring; of a portfolio (auction, bid, instrument) -> a leg"""
+    reservations: dict[int, dict[Reservation, Order]] = field(default_factory=dict)
+    """bidder -> what it is for -> what an award would bring"""
     auctions: dict[int, Auction] = field(default_factory=dict)
     called_down: dict[int, int] = field(default_factory=dict)
     """instrument -> lots that deleveraging calls asked for since the mark"""

@@ -82,7 +82,7 @@ def whole_books(states: Sequence[State]) -> WholeBooks:
             for s in states for a, book in s.orders.items() for n, o in book.items()
         ), 2),
         "reservations": _listed("reservation", (
-            [a, *key, o.instrument, o.quantity, o.price]
+            [a, *key.told(), o.instrument, o.quantity, o.price]
             for s in states for a, book in s.reservations.items() for key, o in book.items()
         ), 4),
         "auctions": _listed("auction", (

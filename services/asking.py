@@ -114,7 +114,7 @@ def _standing(state: State, account: int) -> dict[str, Any]:
         for number, one in sorted(state.orders.get(account, {}).items())
     ]
     reserved = [
-        {"auction": key[0], "bid": key[1], "instrument": symbols[one.instrument], "lots": one.quantity}
+        {"auction": key.auction, "bid": key.bid, "instrument": symbols[one.instrument], "lots": one.quantity}
         for key, one in sorted(state.reservations.get(account, {}).items())
     ]
     margins = _figures(margins_of(state, account))
