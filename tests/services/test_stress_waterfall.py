@@ -20,9 +20,10 @@ from liquidation.impact import Impact
 from schemas.chart import House
 from schemas.kinds import Segregation
 from schemas.kinds import WaterfallLayer as L
-from schemas.outcomes import AssessmentCapacity, GainReported
+from schemas.outcomes import AssessmentCapacity, GainReported, StressResultRecorded
 from services.cli import app, main
 from services.stress import Assumed, Verdict, situation, situation_of, stress
+from services.stress_events import reported
 from services.stress_page import html, summary, tables
 from services.stress_waterfall import NOT_PUBLISHED, policy_named, standing, under
 
@@ -172,6 +173,15 @@ def test_another_policy_is_tried_on_the_same_money() -> None:
     assert told.borne.fund_left == pytest.approx(50 * UNIT)
     assert told.layers.exhausted_at == L.ASSESSMENT
     assert world.house(House.OWN_CAPITAL) == 340
+
+
+def test_what_is_recorded_is_short_past_all_layers() -> None:
+    world = falling(1, "exchange", capital=400, fund=50)
+    world.owe(ANN, 500)
+    of = situation_of(world.clearing.states)
+    told = stress(of, STILL, shocks=[Shock("none", 0.0)], paces=[], reverse=False)
+    result = next(one for one in world.send(*reported(told)) if isinstance(one, StressResultRecorded))
+    assert (result.owed, result.fund_left, result.short) == (500, 0, 500 - 100 - 50)
 
 
 def test_reverse_stress_asks_what_no_layer_covers() -> None:
