@@ -36,6 +36,9 @@ class Offering(NamedTuple):
     """discount at which backstops take over"""
     impact: int = 0
     """what selling a holding's depth is expected to move its price by, where an auction opens lower by that"""
+    clearing: int = 0
+    """discount down to which bids are taken at least; those answered together are filled at the worst price among those
+    served. 0: at the auction's"""
 
 
 class Reserved(NamedTuple):
@@ -123,9 +126,9 @@ class Running:
         return fraction == BASIS_POINTS or self.allowance(fraction) > 0
 
 
-def lowered(terms: Terms, by: int) -> Terms:
-    """The terms of an auction that opens lower by so many basis points, its floor at most."""
-    return terms._replace(start=min(terms.start + by, terms.floor))
+def lowered(terms: Terms, by: int, clearing: int = 0) -> Terms:
+    """The terms of an auction that opens lower by so many basis points, at `clearing` at least, at its floor at most."""
+    return terms._replace(start=min(max(terms.start + by, clearing), terms.floor))
 
 
 def discount(terms: Terms, marks: int) -> int:
@@ -154,11 +157,24 @@ def price(quantity: int, mark: int, basis_points: int) -> int:
     return max(1, min(ticks, MAX_PRICE))
 
 
+def cleared(remaining: int, ticks: int, mark: int, bids: Iterable[Reserved], served: Iterable[Award]) -> int:
+    """The one price of awards made together in a call auction, ticks: the worst own price of those that got something.
+
+    Never worse for the account than the auction's `ticks`, and never better than the mark: a bidder cannot hand its
+    equity to a failing account. `ticks` where nobody got anything.
+    """
+    won = {award.bid for award in served if award.quantity}
+    prices = [bid.price for bid in bids if bid.bid in won]
+    if not prices:
+        return ticks
+    return max(ticks, min(mark, *prices)) if remaining < 0 else min(ticks, max(mark, *prices))
+
+
 def awards(remaining: int, ticks: int, bids: Iterable[Reserved]) -> list[Award]:
     """Every bid's award, in the order they were served: the price best for the account first, then the bid's number.
 
-    `remaining` is signed as the account's leg. Each bid is filled up to what is left, all at the auction's price
-    `ticks`. A bid on the wrong side, or whose own price does not reach the auction's, is awarded 0.
+    `remaining` is signed as the account's leg. Each bid is filled up to what is left, all at one price: the auction's
+    `ticks`, or what `cleared` says. A bid on the wrong side, or whose own price does not reach `ticks`, is awarded 0.
     """
     sale = remaining < 0
     left = abs(remaining)

@@ -364,10 +364,12 @@ class Desk:
             self._next_auction += 1
             return list(self._portfolios.offer(number, case.account, lots, self._mark, view.offering()))
         held, at_depth = {one.instrument: one for one in case.holdings}, view.offering().impact
+        clearing = view.offering().clearing
         for sale in paced(made.sales, case.equity, self._room, view) if self._room else made.sales:
             number = self._next_auction
             self._next_auction += 1
-            opening = auction.lowered(terms, moved(held[sale.instrument], abs(sale.quantity), at_depth))
+            moves = moved(held[sale.instrument], abs(sale.quantity), at_depth)
+            opening = auction.lowered(terms, moves, clearing)
             self._auctions[number] = Running(case.account, sale.instrument, self._mark, sale.quantity, opening)
             events.append(
                 LiquidationPlanned(
@@ -410,11 +412,14 @@ class Desk:
             served = [
                 Reserved(bid.bid, bid.bidder, bid.quantity if _fits(bid, running) else 0, bid.price) for bid in told
             ]
-            for award in auction.awards(running.for_sale(view.offering().fraction), ticks, served):
+            answers = auction.awards(running.for_sale(view.offering().fraction), ticks, served)
+            clears = view.offering().clearing > 0
+            paid = auction.cleared(running.remaining, ticks, mark, served, answers) if clears else ticks
+            for award in answers:
                 running.remaining += award.quantity
                 running.offered += award.quantity
                 running.sold += abs(award.quantity)
-                events.append(_awarded(by_number[award.bid], running.account, award.quantity, ticks))
+                events.append(_awarded(by_number[award.bid], running.account, award.quantity, paid))
             if running.remaining == 0:
                 # its shard closes an auction with the award that sells the last lot
                 events += [self._end(number)] if running.offered else []

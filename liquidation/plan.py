@@ -14,7 +14,7 @@ from liquidation.choice import MOST_PROGRAMS, Found, better, shortened
 from liquidation.costs import Holding, Rates, cost
 from liquidation.greedy import Case, Required, Weights, factors, greedy, table
 from liquidation.program import Scan
-from schemas.limits import MICRO
+from schemas.limits import BASIS_POINTS, MICRO
 
 I64Array = npt.NDArray[np.int64]
 
@@ -66,6 +66,8 @@ class Rules(NamedTuple):
     method: Method = Method.GREEDY
     fee: int = 0
     """what the account pays on what is sold, basis points"""
+    target: int = BASIS_POINTS
+    """part of the initial margin of what remains that equity is to cover"""
 
 
 def plan(
@@ -97,7 +99,10 @@ def plans(
     (each holding's over its factor, where there are weights) is taken, then that of fewer lots, then the greedy's.
     """
     rates = Rates(discount, rules.impact)
+    required = _aimed(required, rules.target)
     told = scans(cases) if rules.method == Method.BETTER and scans is not None else None
+    if told is not None:
+        told = [one._replace(ratio=one.ratio * rules.target / BASIS_POINTS) for one in told]
     found = [Found((0,) * len(case.holdings), healed=False) for case in cases]
     factor: dict[int, I64Array] = {}
     numbers = sorted(range(len(cases)), key=lambda number: _size(cases[number]))
@@ -135,6 +140,13 @@ def _size(case: Case) -> int:
     if case.equity + sum(one.released for one in case.holdings) < 0:
         return 0
     return len(case.holdings).bit_length()
+
+
+def _aimed(required: Required, target: int) -> Required:
+    """What equity is to cover, basis points of the initial margins, rounded up."""
+    if target == BASIS_POINTS:
+        return required
+    return lambda whose, lots: -(-required(whose, lots) * target // BASIS_POINTS)
 
 
 def _of(required: Required, numbers: Sequence[int]) -> Required:

@@ -68,6 +68,8 @@ DEFAULTS: Final[Mapping[Parameter, int]] = MappingProxyType(
         Parameter.OWN_TRADES_CLIP: 0,
         Parameter.CLOSE_DEFAULTED: 0,
         Parameter.REVERSAL_KEEPS_FUND: 0,
+        Parameter.AUCTION_CLEARING: 0,
+        Parameter.PLAN_TARGET: 10_000,
     }
 )
 
@@ -130,6 +132,8 @@ RANGES: Final[Mapping[Parameter, tuple[int, int]]] = MappingProxyType(
         Parameter.OWN_TRADES_CLIP: (0, 1),
         Parameter.CLOSE_DEFAULTED: (0, 1),
         Parameter.REVERSAL_KEEPS_FUND: (0, 1),
+        Parameter.AUCTION_CLEARING: (0, 10_000),
+        Parameter.PLAN_TARGET: (10_000, 50_000),
     }
 )
 """Smallest and largest value of each parameter."""

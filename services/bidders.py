@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from liquidation.auction import price as auction_price
 from schemas.events import Bid, PortfolioBid, Trade
 from schemas.limits import BASIS_POINTS, MAX_ACCOUNTS, MAX_QUANTITY
 from services.exchange import Exchange
@@ -44,6 +45,8 @@ class Offer:
     price: int
     mark: int
     margin: int
+    clearing: bool = False
+    """bidders may gain by naming a better price than the auction's: all that are served pay the worst of theirs"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,13 @@ def discount(offer: Offer) -> int:
     return gain * BASIS_POINTS // offer.mark
 
 
+def own_price(offer: Offer, wanted: int) -> int:
+    """The worst price, ticks, that leaves a bidder the discount it wants; the auction's, where that is better for the
+    account."""
+    own = auction_price(offer.remaining, offer.mark, wanted)
+    return max(own, offer.price) if offer.remaining < 0 else min(own, offer.price)
+
+
 def bids(offers: Sequence[Offer], room: Mapping[int, int], seed: int, mark: int, time: int) -> tuple[Bid, ...]:
     """The liquidators' bids at a mark, the least demanding liquidator first on each auction.
 
@@ -101,7 +111,7 @@ def bids(offers: Sequence[Offer], room: Mapping[int, int], seed: int, mark: int,
                     bid=mark * _NUMBERS + len(made) + 1,
                     time=time,
                     quantity=quantity if offer.remaining < 0 else -quantity,
-                    price=offer.price,
+                    price=own_price(offer, wanted[account]) if offer.clearing else offer.price,
                 )
             )
     return tuple(made)

@@ -226,6 +226,7 @@ _IMPACT: Final = (
     setting({_P.PLAN_DEPTH: 60_000}, Scope.UNDERLYINGS),
 )
 """the auctions' usual start and step; 60,000 dollars of an underlying are expected to move it by 1 %"""
+_CALLS: Final = (*_IMPACT, setting({_P.AUCTION_CLEARING: 2_500, _P.PLAN_TARGET: 30_000}))
 _QUICK: Final = setting({_P.AUCTION_START: 100, _P.AUCTION_STEP: 200, _P.AUCTION_FLOOR: 1_500})
 
 WAYS: Final[Mapping[str, Way]] = {
@@ -251,9 +252,14 @@ WAYS: Final[Mapping[str, Way]] = {
             _IMPACT,
         ),
         Way(
+            "calls",
+            "call auctions: bids at once, down to 25 %, at one price; a plan leaves three times the initial margin",
+            _CALLS,
+        ),
+        Way(
             "together",
-            "prompt auctions, sealed bids for whole portfolios, backstops, plans by program, fees, breakers, peg",
-            (_PROMPT, _PORTFOLIOS, _PLANS, _FEES, *_BREAKERS, _PEG),
+            "call auctions, sealed bids for whole portfolios, backstops, plans by program, fees, breakers, peg",
+            (*_CALLS, _PORTFOLIOS, _PLANS, _FEES, *_BREAKERS, _PEG),
             backstops,
         ),
         Way("baseline-1%", "whole accounts at the breach, at the mark less 1 % and impact", fee=100),

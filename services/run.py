@@ -213,13 +213,15 @@ class Conductor:
     def _bids(self, view: StateView, time: int) -> Sequence[Any]:
         states, resale = self.ledger.clearing.states, self.variant.resale
         offers = []
+        clearing = view.offering().clearing > 0
         for state in states:
             for number, one in state.auctions.items():
                 mark = view.mark(one.instrument)
                 terms = Terms(one.start, one.step, one.floor)
                 ticks = auction.price(one.remaining, mark, auction.discount(terms, state.mark - one.mark))
                 worth = mark if resale is None else resale(state, one.instrument, one.remaining)
-                offers.append(Offer(number, one.instrument, one.remaining, ticks, worth, self._margin(one.instrument)))
+                margin = self._margin(one.instrument)
+                offers.append(Offer(number, one.instrument, one.remaining, ticks, worth, margin, clearing))
         if not offers:
             return ()
         return bids(offers, self._rooms(), self._seed, self._market, time)

@@ -45,6 +45,7 @@ class StateView:
             reserve=read(Parameter.PORTFOLIO_RESERVE),
             backstop=read(Parameter.BACKSTOP_DISCOUNT),
             impact=read(Parameter.PLAN_IMPACT) if read(Parameter.AUCTION_IMPACT) else 0,
+            clearing=read(Parameter.AUCTION_CLEARING),
         )
 
     def pacing(self) -> Mapping[int, int]:
@@ -113,7 +114,13 @@ class StateView:
         read = self._state.parameter
         weights = (Parameter.PLAN_RISK_WEIGHT, Parameter.PLAN_LIQUIDITY_WEIGHT, Parameter.PLAN_CAPITAL_WEIGHT)
         method = Method(read(Parameter.PLAN_METHOD))
-        return Rules(Weights(*map(read, weights)), read(Parameter.PLAN_IMPACT), method, read(Parameter.LIQUIDATION_FEE))
+        return Rules(
+            weights=Weights(*map(read, weights)),
+            impact=read(Parameter.PLAN_IMPACT),
+            method=method,
+            fee=read(Parameter.LIQUIDATION_FEE),
+            target=read(Parameter.PLAN_TARGET),
+        )
 
     def depth(self, instrument: int) -> int:
         """See MarketView."""

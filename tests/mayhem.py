@@ -134,6 +134,8 @@ ON: dict[Parameter, tuple[int, ...]] = {
     Parameter.PRICE_BREAKER: (0, 1_000),
     Parameter.PLAN_METHOD: (0, 1),
     Parameter.AUCTION_FRACTION: (10_000, 4_000),
+    Parameter.AUCTION_CLEARING: (0, 300),
+    Parameter.PLAN_TARGET: (10_000, 15_000),
     Parameter.PORTFOLIO_AUCTION_MARKS: (0, 1, 3),
     Parameter.BUFFER_GAP: (0, 300),
     Parameter.GAP_TOLD: (0, 1),

@@ -7,10 +7,11 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 from pytest_bdd import given, parsers, scenarios, then, when
 
-from liquidation.auction import Award, Reserved, Terms, awards, discount, marks_to_floor, price
+from liquidation.auction import Award, Reserved, Terms, awards, cleared, discount, marks_to_floor, price
 from schemas.limits import BASIS_POINTS, MAX_PRICE
 
 scenarios("features/auction_price_falls_to_its_floor.feature")
+scenarios("features/a_call_auction_has_one_price.feature")
 
 
 @pytest.fixture
@@ -44,6 +45,22 @@ def award(auction: SimpleNamespace, datatable: list[list[str]]) -> None:
 @then("the awards are")
 def awarded(auction: SimpleNamespace, datatable: list[list[str]]) -> None:
     assert [(one.bid, one.quantity) for one in auction.awards] == [(int(bid), int(n)) for bid, n, _ in datatable[1:]]
+
+
+@given(parsers.parse("a call auction of {lots:d} lots at a mark of {mark:d} that takes bids down to {ticks:d}"))
+def call_auction(auction: SimpleNamespace, lots: int, mark: int, ticks: int) -> None:
+    auction.remaining, auction.mark, auction.ticks = -lots, mark, ticks
+
+
+@then("each of these sets of bids has its price")
+def one_price(auction: SimpleNamespace, datatable: list[list[str]]) -> None:
+    for written, paid, _ in datatable[1:]:
+        pairs = [one.split(" at ") for one in written.split(", ") if one != "none"]
+        # a sale takes buyers, a purchase sellers
+        side = -1 if auction.remaining > 0 else 1
+        bids = [Reserved(n, 100 + n, side * int(lots), int(limit)) for n, (lots, limit) in enumerate(pairs)]
+        served = awards(auction.remaining, auction.ticks, bids)
+        assert cleared(auction.remaining, auction.ticks, auction.mark, bids, served) == int(paid), written
 
 
 def test_the_floor_is_reached_after_as_many_marks_as_its_steps() -> None:
@@ -90,6 +107,19 @@ def test_awards_never_exceed_what_is_for_sale_nor_a_bid(remaining: int, ticks: i
     shuffled = list(told)
     rng.shuffle(shuffled)
     assert awards(remaining, ticks, shuffled) == answers
+
+
+@hypothesis_given(st.integers(-40, 40).filter(bool), st.integers(0, 10), bids)
+def test_one_price_that_nobody_served_did_not_offer(remaining: int, off: int, told: list[Reserved]) -> None:
+    mark = 100
+    ticks = mark - off if remaining < 0 else mark + off
+    served = awards(remaining, ticks, told)
+    paid = cleared(remaining, ticks, mark, told, served)
+    assert min(ticks, mark) <= paid <= max(ticks, mark)
+    won = [bid.price for bid in told for award in served if award.bid == bid.bid and award.quantity]
+    assert all(price >= paid for price in won) if remaining < 0 else all(price <= paid for price in won)
+    # and it is the best such price for the account: somebody's own, the mark, or, where nobody is served, the auction's
+    assert paid in ({mark, *won} if won else {ticks})
 
 
 def test_a_purchase_is_awarded_to_the_lowest_offer() -> None:

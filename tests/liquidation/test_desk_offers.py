@@ -88,6 +88,27 @@ def test_an_auction_opens_lower_by_what_its_sale_is_expected_to_move(depth: int,
     assert (planned.quantity, planned.start, planned.step, planned.floor) == (-40, start, 50, 100)
 
 
+def test_a_call_auction_takes_bids_from_the_first_mark_and_fills_them_at_one_price() -> None:
+    desk, view = Desk(), View()
+    view.offers = Offering(clearing=80)
+    (planned,) = planned_at(desk, view, 1, *due(101, -20 * MICRO, {PERP: 40}, {}, 1), fund(1_000 * MICRO))
+    assert (planned.start, planned.step, planned.floor) == (80, 50, 100)
+    desk.observe([opened(planned), bid(1, 201, 1, 25, 9_990), bid(2, 202, 1, 25, 9_940), bid(3, 203, 1, 9, 9_919)])
+    said = desk.decide(view)
+    assert [(one.bid, one.quantity, one.price) for one in said if isinstance(one, Awarded)] == [
+        (1, 25, 9_940),
+        (2, 15, 9_940),
+        (3, 0, 9_940),
+    ]
+
+
+def test_a_call_auction_opens_at_its_floor_at_most() -> None:
+    desk, view = Desk(), View()
+    view.offers = Offering(clearing=5_000)
+    (planned,) = planned_at(desk, view, 1, *due(101, -20 * MICRO, {PERP: 40}, {}, 1), fund(1_000 * MICRO))
+    assert (planned.start, planned.floor) == (100, 100)
+
+
 def test_what_is_left_at_the_floor_because_a_mark_sold_its_part_is_not_deleveraged() -> None:
     desk, view = Desk(), View()
     view.offers = Offering(fraction=1_000)

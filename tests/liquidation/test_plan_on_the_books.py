@@ -35,7 +35,9 @@ from liquidation.book import book, sellable
 from liquidation.greedy import Case
 from liquidation.program import Scan
 from schemas import events as e
+from schemas.defaults import DEFAULTS
 from schemas.kinds import ClosingReason, Parameter, Rung
+from schemas.limits import BASIS_POINTS
 from schemas.outcomes import AuctionOpened, LegPosted, LiquidationDue, LiquidationPosition, OrderClosed
 from services.view import StateView
 
@@ -196,18 +198,21 @@ def risks(scan: Scan, lots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 # --- to the target ----------------------------------------------------------------------------------------------------
 
 
-def failing(seed: int, shards: int, method: int, held: Sequence[int]) -> Managed:
+def failing(seed: int, shards: int, method: int, target: int, held: Sequence[int]) -> Managed:
     """A world at the mark after which an account with some of everything is planned for: nothing has moved but that
     it has taken its cash out."""
     chance = random.Random(seed)
     world = Managed(shards)
-    if method:
-        world.send(
-            e.ParameterChanged(
-                parameter=Parameter.PLAN_METHOD, scope=0, time=world.time, effective=world.time + 3_600 * MICRO, value=1
-            )
+    begins = world.time + 3_600 * MICRO
+    values = {Parameter.PLAN_METHOD: method, Parameter.PLAN_TARGET: target}
+    world.send(
+        *(
+            e.ParameterChanged(parameter=which, scope=0, time=world.time, effective=begins, value=value)
+            for which, value in values.items()
+            if value != DEFAULTS[which]
         )
-        world.mark(after=3_600 * MICRO)
+    )
+    world.mark(after=3_600 * MICRO)
     drawn(world, chance, SPAN, held)
     margin = margins_of(world.owner(FAILING), FAILING)
     # short of its maintenance margin by a tenth
@@ -217,24 +222,26 @@ def failing(seed: int, shards: int, method: int, held: Sequence[int]) -> Managed
 
 @pytest.mark.parametrize("method", [0, 1])
 @pytest.mark.parametrize(
-    ("held", "short", "seeds"),
+    ("held", "target", "short", "seeds"),
     [
         # thousandths of the target: options lose a second's worth of time
-        (DOLLARS, 0, (2, 3, 5, 8, 9)),
-        # a loss paid in a coin takes away some of what the coin hedged, which no plan foresees
-        (HELD, 2, (1, 2, 3, 4, 5)),
+        (DOLLARS, 10_000, 0, (2, 3, 5, 8, 9)),
+        (DOLLARS, 17_000, 0, (2, 3, 5, 8, 9)),
+        # a loss paid in a coin takes away some of what the coin hedged, which no plan foresees; more, the more is sold
+        (HELD, 10_000, 2, (1, 2, 3, 4, 5)),
+        (HELD, 17_000, 5, (1, 2, 3, 4, 5)),
     ],
 )
 def test_an_account_ends_on_its_target_when_bids_come_at_the_cost_assumed(
-    held: Sequence[int], short: int, seeds: Sequence[int], method: int
+    held: Sequence[int], target: int, short: int, seeds: Sequence[int], method: int
 ) -> None:
-    reached = [target_missed(seed, held, method) for seed in seeds]
+    reached = [target_missed(seed, held, method, target) for seed in seeds]
     assert max(reached) <= short
 
 
-def target_missed(seed: int, held: Sequence[int], method: int) -> int:
-    """Thousandths of the initial margin, rounded up, by which equity is below it when all that was planned is sold."""
-    worlds = [failing(seed, shards, method, held) for shards in (1, 4)]
+def target_missed(seed: int, held: Sequence[int], method: int, target: int) -> int:
+    """Thousandths of the target, rounded up, by which equity is below it when all that was planned is sold."""
+    worlds = [failing(seed, shards, method, target, held) for shards in (1, 4)]
     for world in worlds:
         world.mark(after=MICRO)
         world.answer()
@@ -262,7 +269,8 @@ def target_missed(seed: int, held: Sequence[int], method: int) -> int:
     world.answer()
     assert sum(isinstance(x, LegPosted) and x.account == FAILING for x in world.said[-200:])
     margin = margins_of(state, FAILING)
-    missed = -(-max(margin.initial - margin.equity, 0) * 1_000 // margin.initial)
+    aimed = margin.initial * target // BASIS_POINTS
+    missed = -(-max(aimed - margin.equity, 0) * 1_000 // aimed)
     world.mark(after=MICRO)
     assert missed or state.accounts.rung[FAILING] == Rung.HEALTHY
     world.check()

@@ -3,6 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from schemas.limits import MICRO
 from services.bidders import (
     HIGHEST,
     LOWEST,
@@ -13,6 +16,7 @@ from services.bidders import (
     appetite,
     bids,
     discount,
+    own_price,
     sealed_bids,
     unwinding,
     wish,
@@ -65,6 +69,29 @@ def test_bids_stay_within_what_is_left_and_within_each_bidders_room() -> None:
     assert made[0].quantity == 400_000_000 // SHARE // OFFER.margin
     assert made[1].quantity == (400 - made[0].quantity) // SHARE
     assert len({bid.bid for bid in made}) == 2
+
+
+@pytest.mark.parametrize(
+    ("remaining", "price", "worth", "wanted", "own"),
+    [
+        # a sale: what it is worth to him less his discount, but where the auction asks more, that
+        (-10, 900, 1_000, 250, 975),
+        (-10, 980, 1_000, 250, 980),
+        # a purchase: the other way round
+        (10, 1_100, 1_000, 250, 1_025),
+        (10, 1_010, 1_000, 250, 1_010),
+    ],
+)
+def test_a_call_auction_is_told_ones_own_price(remaining: int, price: int, worth: int, wanted: int, own: int) -> None:
+    assert own_price(Offer(1, 1, remaining, price, worth, 1, clearing=True), wanted) == own
+
+
+def test_bids_in_a_call_auction_name_different_prices() -> None:
+    offer = Offer(1, 1, -1_000, 1, 100_000, MICRO, clearing=True)
+    made = bids([offer], dict.fromkeys((101, 102, 103), 1000 * MICRO), 1, 1, 1)
+    assert len({bid.price for bid in made}) == len(made) == 3
+    plain = bids([replace(offer, clearing=False)], dict.fromkeys((101, 102, 103), 1000 * MICRO), 1, 1, 1)
+    assert {bid.price for bid in plain} == {1}
 
 
 def test_stress_widens_what_everybody_wants() -> None:

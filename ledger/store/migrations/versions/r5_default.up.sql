@@ -43,6 +43,8 @@ INSERT INTO codes (enum, code, name) VALUES
     ('Parameter', 43, 'BACKERS'),
     ('Parameter', 58, 'CLOSE_DEFAULTED'),
     ('Parameter', 59, 'REVERSAL_KEEPS_FUND'),
+    ('Parameter', 64, 'AUCTION_CLEARING'),
+    ('Parameter', 65, 'PLAN_TARGET'),
     ('Rung', 5, 'CLOSED'),
     ('PostingKind', 29, 'MEMBER_RESOURCES'),
     ('PostingKind', 30, 'OMNIBUS_SHARE'),
