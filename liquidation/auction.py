@@ -127,7 +127,7 @@ class Running:
 
 
 def lowered(terms: Terms, by: int, clearing: int = 0) -> Terms:
-    """The terms of an auction that opens lower by so many basis points, at `clearing` at least, at its floor at most."""
+    """The terms of an auction that opens lower by so many basis points, at least at `clearing`, its floor at most."""
     return terms._replace(start=min(max(terms.start + by, clearing), terms.floor))
 
 
