@@ -40,9 +40,9 @@ BTC, BTC_SPOT, BTC_FUTURE, ETH = (
     listed(0, Kind.FUTURE),
     listed(1, Kind.PERP),
 )
-LONG, SHORT, FLAT, TWIN = 16, 17, 18, 19
-OWNERS = {LONG: 1, SHORT: 2, FLAT: 3, TWIN: 1}
-HELD = {(LONG, BTC): 10, (SHORT, BTC): -4, (TWIN, BTC): 10, (LONG, ETH): 10, (SHORT, BTC_FUTURE): -4}
+LONG, SHORT, FLAT, TWIN, LOW = 16, 17, 18, 19, 20
+OWNERS = {LONG: 1, SHORT: 2, FLAT: 3, TWIN: 1, LOW: 4}
+HELD = {(LONG, BTC): 10, (LOW, BTC): -8, (SHORT, BTC): -4, (TWIN, BTC): 10, (LONG, ETH): 10, (SHORT, BTC_FUTURE): -4}
 
 EVERYBODY = (BreakerCause.OPEN_INTEREST, 1, 0, 0)
 FIRST_OWNER = (BreakerCause.OWNER, 1, 0, 1)
@@ -131,6 +131,8 @@ def test_what_a_trade_before_it_took_can_be_reduced_no_more() -> None:
         told(EVERYBODY), trade(SHORT, LONG, 3, number=1), trade(SHORT, TWIN, 3, number=2), trade(SHORT, TWIN, 1)
     )
     assert [(one.seller, one.quantity) for one in going] == [(LONG, 3), (TWIN, 1)]
+    going = admitted(told(EVERYBODY), trade(LOW, LONG, 8, number=1), trade(SHORT, LONG, 4, number=2))
+    assert [(one.buyer, one.quantity) for one in going] == [(LOW, 8), (SHORT, 2)]
 
 
 @pytest.mark.parametrize(("lots", "together"), [(3, True), (5, False)])
