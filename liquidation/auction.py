@@ -36,6 +36,8 @@ class Offering(NamedTuple):
     """discount at which backstops take over"""
     impact: int = 0
     """what selling a holding's depth is expected to move its price by, where an auction opens lower by that"""
+    unmet: bool = False
+    """what was called for deleveraging and found nobody is sold by auction"""
     clearing: int = 0
     """discount down to which bids are taken at least; those answered together are filled at the worst price among those
     served. 0: at the auction's"""

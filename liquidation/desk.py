@@ -124,6 +124,8 @@ class Desk:
         self._done = 0
         self._auctions: dict[int, Running] = {}
         self._calls: dict[int, DeleveragingCalled] = {}
+        self._unmet: set[tuple[int, int]] = set()
+        """account and instrument of calls that found nobody, until the account has healed"""
         self._next_auction = 1
         self._next_call = 1
         self._failing: set[int] = set()
@@ -186,14 +188,17 @@ class Desk:
 
     def exported(self) -> dict[str, Any]:
         """The state as plain data, for a snapshot taken when everything observed is decided."""
-        return {
+        told: dict[str, Any] = {
             "mark": self._mark,
             "auctions": [[n, *one.told()] for n, one in sorted(self._auctions.items())],
             "calls": [[n, c.instrument, c.account, c.quantity, c.price] for n, c in sorted(self._calls.items())],
             "next": [self._next_auction, self._next_call],
             "failing": sorted(self._failing),
             "closed_down": [[*key, lots] for key, lots in sorted(self._closed_down.items()) if lots],
-        } | self._portfolios.exported()
+        }
+        if self._unmet:
+            told["unmet"] = [list(pair) for pair in sorted(self._unmet)]
+        return told | self._portfolios.exported()
 
     def restore(self, told: Mapping[str, Any]) -> None:
         """Take up the state that `exported` gave."""
@@ -206,15 +211,19 @@ class Desk:
         self._next_auction, self._next_call = told["next"]
         self._failing = set(told["failing"])
         self._closed_down.update({(account, instrument): lots for account, instrument, lots in told["closed_down"]})
+        self._unmet = {(account, instrument) for account, instrument in told.get("unmet", [])}
         self._portfolios.restore(told)
 
     # --- a mark ------------------------------------------------------------------------------------------------------
 
     def _answer_mark(self, view: MarketView) -> list[Event]:
-        self._calls.clear()
-        self._closed_down.clear()
         books = self._books
         self._failing = set(books.due) | {owed.account for owed in books.deficits}
+        if view.offering().unmet:  # a call that is still there has found nobody
+            self._unmet |= {(call.account, call.instrument) for call in self._calls.values()}
+        self._unmet = {pair for pair in self._unmet if pair[0] in self._failing}
+        self._calls.clear()
+        self._closed_down.clear()
         # planned but never opened: its shard refused it
         self._auctions = {number: one for number, one in self._auctions.items() if one.is_open}
         events: list[Event] = []
@@ -244,7 +253,11 @@ class Desk:
         events: list[Event | _Unplanned] = []
         # what is torn up is what nobody took: that money is short is then the waterfall's to answer
         beyond = 0 if view.tears_up() else _beyond_fund(failing, unpromised, view)
-        called = {one.instrument: _part_up(one.quantity, beyond, -failing.net) for one in failing.positions if beyond}
+        called = {
+            one.instrument: _part_up(one.quantity, beyond, -failing.net)
+            for one in failing.positions
+            if beyond and (failing.account, one.instrument) not in self._unmet
+        }
         left = {number: quantity - called.get(number, 0) for number, quantity in failing.held().items()}
         if (offer := self._portfolios.of(failing.account)) is not None:
             events += self._answer_offer(offer, failing, left, view, called=bool(called))

@@ -280,6 +280,8 @@ class Parameter(IntEnum):
     """1: a member with a house account below its initial margin takes no client over"""
     OWN_TRADES_CLIP = 61
     """1: what an account in liquidation reduces by itself is taken off its auction at once, and the auction goes on"""
+    UNMET_CALLS_SOLD = 62
+    """1: what was called for deleveraging and found nobody is sold by auction from the next mark on"""
     AUCTION_CLEARING = 64
     """discount down to which an auction takes bids at once; those answered together are filled at the worst price of
     those served. Basis points of the mark; 0: no call auction, all are filled at the auction's own price"""

@@ -45,6 +45,7 @@ class StateView:
             reserve=read(Parameter.PORTFOLIO_RESERVE),
             backstop=read(Parameter.BACKSTOP_DISCOUNT),
             impact=read(Parameter.PLAN_IMPACT) if read(Parameter.AUCTION_IMPACT) else 0,
+            unmet=bool(read(Parameter.UNMET_CALLS_SOLD)),
             clearing=read(Parameter.AUCTION_CLEARING),
         )
 

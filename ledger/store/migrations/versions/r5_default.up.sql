@@ -38,6 +38,7 @@ INSERT INTO codes (enum, code, name) VALUES
     ('Parameter', 46, 'PORTING_WINDOW'),
     ('Parameter', 60, 'PORTING_MARGIN'),
     ('Parameter', 61, 'OWN_TRADES_CLIP'),
+    ('Parameter', 62, 'UNMET_CALLS_SOLD'),
     ('Parameter', 47, 'HOUSE_COVERS_CLIENTS'),
     ('Parameter', 42, 'BACKER_NOTICE'),
     ('Parameter', 43, 'BACKERS'),
