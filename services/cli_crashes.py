@@ -56,7 +56,7 @@ def crashes_command(
         int, typer.Option(help="Minutes of a bar, a divisor of 60; a bar becomes four marks", min=1, max=60)
     ] = 60,
     audited: Annotated[bool, typer.Option("--audit/--no-audit", help="Replay each from its journal at the end")] = True,
-    page: Annotated[Path | None, typer.Option(help="Write a page of plots too", metavar="FILE")] = None,
+    page: Annotated[Path | None, typer.Option("--html", help="Write a page of plots too", metavar="FILE")] = None,
     as_text: Annotated[bool, typer.Option("--json", help="Print JSON for programs")] = False,
 ) -> None:
     """Clear real crashes with the same customers, trades and prices by each policy: what it cost whom."""

@@ -20,7 +20,7 @@ import numpy as np
 from insurance.policy import published, shipped
 from ledger.state import State
 from schemas.chart import FIRST_ACCOUNT, House
-from schemas.events import BackstopCommitted, DefaultFundContributed, ParameterChanged
+from schemas.events import BackstopCommitted, ParameterChanged
 from schemas.kinds import Parameter
 from schemas.limits import MICRO
 from schemas.outcomes import HouseBalance, MarkDone
@@ -34,6 +34,7 @@ from services.exchange import HOUR, Exchange
 from services.figures import dollars
 from services.lockstep import Lockstep
 from services.losses import Losses, Tally
+from services.policies import contributions
 from services.population import Strategy
 from services.pressure import Pressure
 from services.run import FUND_PER_ACCOUNT, Inputs, Pledges, Policy, Ran, Variant, run, venue_of
@@ -196,20 +197,6 @@ def backstops(_fund: int) -> Pledges:
     ]
 
 
-def contributions(fund: int) -> Pledges:
-    """The members behind customers contribute as much together as the insurance fund holds, in equal parts."""
-    return lambda _customers, opened: [
-        (
-            Role.COUNCIL,
-            [
-                DefaultFundContributed(asset=0, member=member, time=opened, amount=fund * MICRO // MEMBERS)
-                for member in range(1, MEMBERS + 1)
-            ],
-        )
-    ]
-
-
-MEMBERS: Final = 12
 _P = Parameter
 _FEES: Final = setting({_P.LIQUIDATION_FEE: 50, _P.WHOLE_LIQUIDATION_FEE: 25})
 _PLANS: Final = setting({_P.PLAN_METHOD: 1})

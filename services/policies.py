@@ -13,7 +13,7 @@ from schemas.limits import MICRO
 from schemas.sources import Role
 from services.exchange import DOLLAR
 from services.population import Customer, member_of
-from services.run import Variant
+from services.run import Pledges, Variant
 
 NUMBER: Final = 1
 """that the policy is published under"""
@@ -36,11 +36,10 @@ def read_policy(named: str) -> Policy:
     return parse_policy(Path(named).read_text("ascii"))
 
 
-def under(policy: Policy, fund: int) -> Variant:
-    """The demonstration under a policy that is in force from the first mark. Where it asks members, all of them, those
-    behind customers and the professionals, contribute `fund` dollars together, in equal parts."""
+def contributions(fund: int) -> Pledges:
+    """All members, the professionals too, contribute so many dollars together, in equal parts."""
 
-    def contributions(customers: Sequence[Customer], opened: int) -> list[tuple[Role, Sequence[Any]]]:
+    def said(customers: Sequence[Customer], opened: int) -> list[tuple[Role, Sequence[Any]]]:
         members = sorted({member_of(one) for one in customers})
         each = fund * MICRO // len(members)
         return [
@@ -50,8 +49,14 @@ def under(policy: Policy, fund: int) -> Variant:
             )
         ]
 
+    return said
+
+
+def under(policy: Policy, fund: int) -> Variant:
+    """The demonstration under a policy that is in force from the first mark. Where it asks members they contribute
+    `fund` dollars (see contributions)."""
     mutual = any(rank.layer in _MUTUAL for rank in policy.ranks)
     return Variant(
         policy=lambda _venue, opened: [(Role.COUNCIL, published(policy, NUMBER, opened, opened))],
-        pledges=contributions if mutual else None,
+        pledges=contributions(fund) if mutual else None,
     )

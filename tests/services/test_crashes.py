@@ -299,13 +299,13 @@ def test_liquidation_costs_accounts_less_than_selling_everything_at_once(name: s
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", CRASHES)
-def test_auctions_that_open_at_their_impact_cost_all_together_less_than_selling_everything_at_5_percent(
+def test_call_auctions_cost_all_together_less_than_selling_everything_at_once_at_1_percent(
     name: str, tmp_path: Path
 ) -> None:
     crash, inputs = small(name, HOUR // 4)
     mine, theirs = (
         clear(crash, inputs, WAYS[way], CONDITIONS["default"], tmp_path / way, accounts=ACCOUNTS, audited=False).losses
-        for way in ("impact", "baseline-5%")
+        for way in ("calls", "baseline-1%")
     )
     if name == "svb_2023":  # at these hours nobody fails under this condition
         assert theirs.cost == mine.cost == 0

@@ -316,7 +316,7 @@ def test_a_table_is_opened_by_the_keyboard_and_links_lead_to_their_crash(tab: Ta
 
 @pytest.mark.parametrize(("name", "said"), [("nowhere/p.html", "its folder is not there"), (".", "it is a folder")])
 def test_a_page_that_cannot_be_written_is_refused_before_anything_is_run(tmp_path: Path, name: str, said: str) -> None:
-    done = CliRunner().invoke(cli_crashes.app, ["crashes", "--data", "nowhere", "--page", str(tmp_path / name)])
+    done = CliRunner().invoke(cli_crashes.app, ["crashes", "--data", "nowhere", "--html", str(tmp_path / name)])
     assert isinstance(done.exception, Refused) and said in str(done.exception)
 
 
@@ -330,7 +330,7 @@ def data() -> Path:
 def test_the_command_writes_the_page_beside_its_json(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     asked = ["--only", "svb_2023", "--policy", "peg", "--policy", "baseline-5%", "--condition", "stressed"]
-    size = ["--accounts", "30", "--steps", "6", "--no-audit", "--page", str(path), "--json"]
+    size = ["--accounts", "30", "--steps", "6", "--no-audit", "--html", str(path), "--json"]
     done = CliRunner().invoke(cli_crashes.app, ["crashes", "--data", str(data()), *asked, *size])
     assert done.exit_code == 0, done.exception
     told = json.loads(done.stdout)
