@@ -16,7 +16,7 @@ from ledger.store.faults import StoreAway
 
 OWNER: Final = "novate_projector"
 """the role that owns every table and writes them"""
-REVISION: Final = "5"
+REVISION: Final = "6"
 """what the code expects of the tables: the last migration"""
 _HERE: Final = Path(__file__).parent / "migrations"
 _LOCK_WAIT: Final = "30s"

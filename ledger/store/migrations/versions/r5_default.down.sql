@@ -49,17 +49,11 @@ DELETE FROM codes WHERE (enum = 'BreakerCause' AND code IN (0, 1, 2))
     OR (enum = 'ClosingReason' AND code IN (9, 10))
     OR (enum = 'House' AND code IN (9, 10))
     OR (enum = 'LegKind' AND code IN (4, 5))
-    OR (enum = 'Parameter' AND code IN (23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 46, 47, 48, 49, 50, 51, 52, 53, 57, 58, 59, 60, 61, 62, 64, 65))
-    OR (enum = 'Rung' AND code IN (5))
+    OR (enum = 'Parameter' AND code IN (23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 46, 47, 48, 49, 50, 51, 52, 53, 57))
     OR (enum = 'PostingKind' AND code IN (19, 20, 21, 22, 23, 24, 29, 30, 31))
-    OR (enum = 'Reason' AND code IN (150, 151, 152, 159, 160, 161, 162, 163, 164, 167, 168, 169, 170, 171, 172, 173, 174, 175, 176, 177, 178, 179, 180, 181, 182, 183, 184, 185, 186, 187, 188, 189, 191, 192, 203))
+    OR (enum = 'Reason' AND code IN (150, 151, 152, 159, 160, 161, 162, 163, 164, 167, 168, 169, 170, 171, 172, 173, 174, 175, 176, 177, 178, 179, 180, 181, 182, 183, 184, 185, 186, 187, 188, 189, 191, 192))
     OR (enum = 'WaterfallLayer' AND code IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9))
     OR (enum = 'WithdrawalDecision' AND code IN (0, 1));
-CREATE OR REPLACE VIEW calls WITH (security_invoker) AS
-SELECT r.* FROM rungs r JOIN margins m ON m.n = r.n AND m.index = r.index AND m.account = r.account AND m.mark = r.mark
-WHERE m.after > m.before AND m.after >= 2;
-COMMENT ON COLUMN margins.before IS 'The health ladder of an account, best first: 0 HEALTHY, 1 REDUCE_ONLY, 2 CALLED, 3 LIQUIDATING, 4 DEFICIT';
-COMMENT ON COLUMN margins.after IS 'The health ladder of an account, best first: 0 HEALTHY, 1 REDUCE_ONLY, 2 CALLED, 3 LIQUIDATING, 4 DEFICIT';
 COMMENT ON COLUMN legs.kind IS 'What brought a leg: 0 TRADE, 1 REVERSAL, 2 LIQUIDATION, 3 DELEVERAGING';
 COMMENT ON COLUMN transfers.kind IS 'What a posting is for: 0 DEPOSIT, 1 WITHDRAWAL, 2 WITHDRAWAL_PAID, 3 WITHDRAWAL_RETURNED, 4 TRADE, 5 BASE, 6 FEE, 7 FUND_SHARE, 8 FUNDING, 9 VARIATION, 10 EXERCISE, 11 FINAL_SETTLEMENT, 12 FUND_CONTRIBUTION, 13 FUND_PAYMENT, 14 FEE_DUE';
 COMMENT ON COLUMN postings.kind IS 'What a posting is for: 0 DEPOSIT, 1 WITHDRAWAL, 2 WITHDRAWAL_PAID, 3 WITHDRAWAL_RETURNED, 4 TRADE, 5 BASE, 6 FEE, 7 FUND_SHARE, 8 FUNDING, 9 VARIATION, 10 EXERCISE, 11 FINAL_SETTLEMENT, 12 FUND_CONTRIBUTION, 13 FUND_PAYMENT, 14 FEE_DUE';

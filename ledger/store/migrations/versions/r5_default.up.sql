@@ -36,17 +36,9 @@ INSERT INTO codes (enum, code, name) VALUES
     ('Parameter', 40, 'GAP_TOLD'),
     ('Parameter', 41, 'AUCTION_IMPACT'),
     ('Parameter', 46, 'PORTING_WINDOW'),
-    ('Parameter', 60, 'PORTING_MARGIN'),
-    ('Parameter', 61, 'OWN_TRADES_CLIP'),
-    ('Parameter', 62, 'UNMET_CALLS_SOLD'),
     ('Parameter', 47, 'HOUSE_COVERS_CLIENTS'),
     ('Parameter', 42, 'BACKER_NOTICE'),
     ('Parameter', 43, 'BACKERS'),
-    ('Parameter', 58, 'CLOSE_DEFAULTED'),
-    ('Parameter', 59, 'REVERSAL_KEEPS_FUND'),
-    ('Parameter', 64, 'AUCTION_CLEARING'),
-    ('Parameter', 65, 'PLAN_TARGET'),
-    ('Rung', 5, 'CLOSED'),
     ('PostingKind', 29, 'MEMBER_RESOURCES'),
     ('PostingKind', 30, 'OMNIBUS_SHARE'),
     ('PostingKind', 31, 'RESOURCES_RETURNED'),
@@ -77,7 +69,6 @@ INSERT INTO codes (enum, code, name) VALUES
     ('Reason', 181, 'PORTING_WINDOW_OVER'),
     ('Reason', 182, 'PORTING_NOT_A_CLIENT'),
     ('Reason', 183, 'PORTING_IN_BREACH'),
-    ('Reason', 203, 'PORTING_TAKER_BELOW_MARGIN'),
     ('Reason', 184, 'SEGREGATION_FORBIDS'),
     ('Reason', 167, 'POLICY_INVALID'),
     ('Reason', 168, 'POLICY_PENDING'),
@@ -104,8 +95,6 @@ INSERT INTO codes (enum, code, name) VALUES
     ('WithdrawalDecision', 0, 'PAID'),
     ('WithdrawalDecision', 1, 'RETURNED');
 COMMENT ON COLUMN legs.kind IS 'What brought a leg: codes: LegKind';
-COMMENT ON COLUMN margins.before IS 'The health ladder of an account: codes: Rung';
-COMMENT ON COLUMN margins.after IS 'The health ladder of an account: codes: Rung';
 COMMENT ON COLUMN transfers.kind IS 'What a posting is for: codes: PostingKind';
 COMMENT ON COLUMN postings.kind IS 'What a posting is for: codes: PostingKind';
 COMMENT ON COLUMN orders_closed.reason IS 'Why an auction or an order ended: codes: ClosingReason';
@@ -819,11 +808,6 @@ FROM legs l WHERE l.kind IN (2, 3, 4, 5)
 UNION ALL
 SELECT c.n, c.index, 'closed', c.account, NULL, c.auction, c.remaining, NULL, k.name
 FROM auctions_closed c JOIN codes k ON k.enum = 'ClosingReason' AND k.code = c.reason;
-
--- An account that is closed when its deficit was paid (5) is called for nothing any more.
-CREATE OR REPLACE VIEW calls WITH (security_invoker) AS
-SELECT r.* FROM rungs r JOIN margins m ON m.n = r.n AND m.index = r.index AND m.account = r.account AND m.mark = r.mark
-WHERE m.after > m.before AND m.after BETWEEN 2 AND 4;
 
 CREATE VIEW losses WITH (security_invoker) AS
 SELECT
