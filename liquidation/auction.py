@@ -133,6 +133,14 @@ def lowered(terms: Terms, by: int, clearing: int = 0) -> Terms:
     return terms._replace(start=min(max(terms.start + by, clearing), terms.floor))
 
 
+def bearable(equity: int, worth: int) -> int:
+    """The discount, basis points rounded down, at which all that is worth so much can be sold before equity is used up.
+
+    A call auction takes no bid below it at once: who owns the account and the only bid would be paid by the fund.
+    """
+    return max(0, equity * BASIS_POINTS // worth) if worth > 0 else 0
+
+
 def discount(terms: Terms, marks: int) -> int:
     """Basis points off the mark, so many marks after the opening."""
     return min(terms.start + terms.step * marks, terms.floor)

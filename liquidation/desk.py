@@ -355,8 +355,10 @@ class Desk:
         terms, rules, events = view.terms(), view.rules(), list(told)
         unplanned = [one for one in events if isinstance(one, _Unplanned)]
         cases = [_case(one, view) for one in unplanned]
-        # costed as if sold a mark after the opening: the opening price seldom finds a buyer, the floor seldom is needed
-        rates = Rates(min(auction.discount(terms, 1) + rules.fee, BASIS_POINTS), rules.impact)
+        # costed as if sold a mark after the opening: the opening price seldom finds a buyer, the floor is seldom needed
+        # (in a call auction nobody waits for a price)
+        waited = 0 if view.offering().clearing else 1
+        rates = Rates(min(auction.discount(terms, waited) + rules.fee, BASIS_POINTS), rules.impact)
         healing = plans(cases, view.required(cases), rates.discount, rules, view.scans)
         made = (
             (case, plan if one.closing is None else closeout.whole(case, plan, rates, collateral=one.closing))
@@ -377,7 +379,7 @@ class Desk:
             self._next_auction += 1
             return list(self._portfolios.offer(number, case.account, lots, self._mark, view.offering()))
         held, at_depth = {one.instrument: one for one in case.holdings}, view.offering().impact
-        clearing = view.offering().clearing
+        clearing = min(view.offering().clearing, auction.bearable(case.equity, sum(one.worth for one in case.holdings)))
         for sale in paced(made.sales, case.equity, self._room, view) if self._room else made.sales:
             number = self._next_auction
             self._next_auction += 1

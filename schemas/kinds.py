@@ -283,8 +283,8 @@ class Parameter(IntEnum):
     UNMET_CALLS_SOLD = 62
     """1: what was called for deleveraging and found nobody is sold by auction from the next mark on"""
     AUCTION_CLEARING = 64
-    """discount down to which an auction takes bids at once; those answered together are filled at the worst price of
-    those served. Basis points of the mark; 0: no call auction, all are filled at the auction's own price"""
+    """discount down to which an auction takes bids at once, as far as equity bears it; those answered together are
+    filled at the worst price of those served. Basis points of the mark; 0: all are filled at the auction's own price"""
     PLAN_TARGET = 65
     """part of its initial margin that a plan leaves an account with in equity, basis points"""
 

@@ -215,7 +215,8 @@ _IMPACT: Final = (
 """the auctions' usual start and step; 60,000 dollars of an underlying are expected to move it by 1 %"""
 _CALLS: Final = (
     *_IMPACT,
-    setting({_P.AUCTION_FLOOR: 5_000, _P.AUCTION_CLEARING: 2_500, _P.PLAN_TARGET: 30_000}),
+    setting({_P.AUCTION_START: 200, _P.AUCTION_STEP: 500, _P.AUCTION_FLOOR: 5_000}),
+    setting({_P.AUCTION_CLEARING: 2_500, _P.PLAN_TARGET: 30_000}),
 )
 _QUICK: Final = setting({_P.AUCTION_START: 100, _P.AUCTION_STEP: 200, _P.AUCTION_FLOOR: 1_500})
 
@@ -243,7 +244,7 @@ WAYS: Final[Mapping[str, Way]] = {
         ),
         Way(
             "calls",
-            "call auctions: bids at once, down to 25 %, at one price; plans leave three times the initial margin",
+            "call auctions: bids at once at one price, as low as equity bears; plans leave three times initial margin",
             _CALLS,
         ),
         Way(

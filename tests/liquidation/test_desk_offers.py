@@ -91,8 +91,8 @@ def test_an_auction_opens_lower_by_what_its_sale_is_expected_to_move(depth: int,
 def test_a_call_auction_takes_bids_from_the_first_mark_and_fills_them_at_one_price() -> None:
     desk, view = Desk(), View()
     view.offers = Offering(clearing=80)
-    (planned,) = planned_at(desk, view, 1, *due(101, -20 * MICRO, {PERP: 40}, {}, 1), fund(1_000 * MICRO))
-    assert (planned.start, planned.step, planned.floor) == (80, 50, 100)
+    (planned,) = planned_at(desk, view, 1, *due(101, 40 * MICRO, {PERP: 40}, {}, 1), fund(1_000 * MICRO))
+    assert (planned.quantity, planned.start, planned.step, planned.floor) == (-40, 80, 50, 100)
     desk.observe([opened(planned), bid(1, 201, 1, 25, 9_990), bid(2, 202, 1, 25, 9_940), bid(3, 203, 1, 9, 9_919)])
     said = desk.decide(view)
     assert [(one.bid, one.quantity, one.price) for one in said if isinstance(one, Awarded)] == [
@@ -102,11 +102,24 @@ def test_a_call_auction_takes_bids_from_the_first_mark_and_fills_them_at_one_pri
     ]
 
 
-def test_a_call_auction_opens_at_its_floor_at_most() -> None:
+@pytest.mark.parametrize(
+    ("equity", "clearing", "start"),
+    [
+        # 40 lots are worth 4,000
+        (40, 80, 80),  # a hundredth of it: all of the 80 points
+        (40, 5_000, 100),  # never past the floor
+        (36, 100, 90),  # 90 points use the equity up
+        (20, 80, 50),  # the auction's own start is what a falling price has anyway
+        (-20, 80, 50),  # nothing left: the price falls mark by mark
+    ],
+)
+def test_a_call_auction_takes_no_bid_at_once_that_the_fund_would_pay_for(
+    equity: int, clearing: int, start: int
+) -> None:
     desk, view = Desk(), View()
-    view.offers = Offering(clearing=5_000)
-    (planned,) = planned_at(desk, view, 1, *due(101, -20 * MICRO, {PERP: 40}, {}, 1), fund(1_000 * MICRO))
-    assert (planned.start, planned.floor) == (100, 100)
+    view.offers = Offering(clearing=clearing)
+    (planned,) = planned_at(desk, view, 1, *due(101, equity * MICRO, {PERP: 40}, {}, 1), fund(1_000 * MICRO))
+    assert (planned.quantity, planned.start) == (-40, start)
 
 
 def test_what_is_left_at_the_floor_because_a_mark_sold_its_part_is_not_deleveraged() -> None:
