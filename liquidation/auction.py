@@ -167,31 +167,41 @@ def price(quantity: int, mark: int, basis_points: int) -> int:
     return max(1, min(ticks, MAX_PRICE))
 
 
-def cleared(remaining: int, ticks: int, mark: int, bids: Iterable[Reserved], served: Iterable[Award]) -> int:
-    """The one price of awards made together in a call auction, ticks: the worst own price of those that got something.
-
-    Never worse for the account than the auction's `ticks`, and never better than the mark: a bidder cannot hand its
-    equity to a failing account. `ticks` where nobody got anything.
-    """
-    won = {award.bid for award in served if award.quantity}
-    prices = [bid.price for bid in bids if bid.bid in won]
-    if not prices:
-        return ticks
-    return max(ticks, min(mark, *prices)) if remaining < 0 else min(ticks, max(mark, *prices))
-
-
 def awards(remaining: int, ticks: int, bids: Iterable[Reserved]) -> list[Award]:
-    """Every bid's award, in the order they were served: the price best for the account first, then the bid's number.
+    """Every bid's award, in the order they were served: the price best for the account first, then the bid's number,
+    then its bidder's, as bidders number for themselves.
 
     `remaining` is signed as the account's leg. Each bid is filled up to what is left, all at one price: the auction's
-    `ticks`, or what `cleared` says. A bid on the wrong side, or whose own price does not reach `ticks`, is awarded 0.
+    `ticks`, or what `called` says. A bid on the wrong side, or whose own price does not reach `ticks`, is awarded 0.
     """
     sale = remaining < 0
     left = abs(remaining)
     answers: list[Award] = []
-    for bid in sorted(bids, key=lambda one: (-one.price if sale else one.price, one.bid)):
+    for bid in sorted(bids, key=lambda one: (-one.price if sale else one.price, one.bid, one.bidder)):
         reaches = bid.price >= ticks if sale else bid.price <= ticks
         taken = min(left, abs(bid.quantity)) if bid.quantity * remaining < 0 and reaches else 0
         left -= taken
         answers.append(Award(bid.bid, bid.bidder, taken if sale else -taken))
     return answers
+
+
+def called(remaining: int, ticks: int, mark: int, bids: Sequence[Reserved]) -> tuple[list[Award], int]:
+    """A call auction's awards, and the one price of all of them: the worst own price of those that got something.
+
+    Served as in `awards`, but only as many, best first, as bring the account most beyond the auction's `ticks`; of
+    equal numbers the larger. So nobody moves the price of all by a bid for little. The price is never better than the
+    mark: a bidder cannot hand its equity to a failing account. `ticks` where nobody got anything.
+    """
+    own = {(bid.bidder, bid.bid): bid.price for bid in bids}
+    answers = awards(remaining, ticks, bids)
+    lots, most, served, paid = 0, 0, 0, ticks
+    for number, award in enumerate(answers, 1):
+        if not award.quantity:
+            continue
+        lots += abs(award.quantity)
+        offered = own[award.bidder, award.bid]
+        own_price = min(offered, mark) if remaining < 0 else max(offered, mark)
+        beyond = lots * abs(own_price - ticks)
+        if beyond >= most:
+            most, served, paid = beyond, number, own_price
+    return [award if at < served else award._replace(quantity=0) for at, award in enumerate(answers)], paid

@@ -410,7 +410,7 @@ class Desk:
 
     def _award(self, view: MarketView) -> list[Event]:
         bids: defaultdict[int, list[BidReserved]] = defaultdict(list)
-        for bid in sorted(self._bids, key=lambda one: (one.auction, one.bid)):
+        for bid in sorted(self._bids, key=lambda one: (one.auction, one.bid, one.bidder)):
             bids[bid.auction].append(bid)
         self._bids = []
         events: list[Event] = []
@@ -423,18 +423,20 @@ class Desk:
             mark = view.mark(running.instrument)
             marks = self._mark - running.opened
             ticks = auction.price(running.remaining, mark, auction.discount(running.terms, marks))
-            by_number = {bid.bid: bid for bid in told}
+            named = {(bid.bidder, bid.bid): bid for bid in told}
             served = [
                 Reserved(bid.bid, bid.bidder, bid.quantity if _fits(bid, running) else 0, bid.price) for bid in told
             ]
-            answers = auction.awards(running.for_sale(view.offering().fraction), ticks, served)
-            clears = view.offering().clearing > 0
-            paid = auction.cleared(running.remaining, ticks, mark, served, answers) if clears else ticks
+            for_sale = running.for_sale(view.offering().fraction)
+            if view.offering().clearing:
+                answers, paid = auction.called(for_sale, ticks, mark, served)
+            else:
+                answers, paid = auction.awards(for_sale, ticks, served), ticks
             for award in answers:
                 running.remaining += award.quantity
                 running.offered += award.quantity
                 running.sold += abs(award.quantity)
-                events.append(_awarded(by_number[award.bid], running.account, award.quantity, paid))
+                events.append(_awarded(named[award.bidder, award.bid], running.account, award.quantity, paid))
             if running.remaining == 0:
                 # its shard closes an auction with the award that sells the last lot
                 events += [self._end(number)] if running.offered else []

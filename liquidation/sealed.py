@@ -33,14 +33,15 @@ class Portfolio:
     """the mark at which it is awarded"""
     reserve: int
     bids: dict[int, SealedBid] = field(default_factory=dict)
+    """by bidder, who makes one; its number is its own"""
     is_open: bool = False
     """False until its shard has said PortfolioOpened"""
 
 
 def winner(bids: Iterable[SealedBid], reserve: int) -> SealedBid | None:
-    """The bid with the lowest discount within the reserve, among equals the lowest number; None: nobody bid."""
+    """The bid with the lowest discount within the reserve, among equals the lowest number, then bidder; or None."""
     within = [one for one in bids if 0 <= one.discount <= reserve]
-    return min(within, key=lambda one: (one.discount, one.bid), default=None)
+    return min(within, key=lambda one: (one.discount, one.bid, one.bidder), default=None)
 
 
 def fits(lots: Mapping[int, int], held: Mapping[int, int]) -> bool:
@@ -69,9 +70,9 @@ class Portfolios:
                 if not running.is_open:
                     self._refused.append(told.auction)
             case PortfolioBidReserved():
-                running.bids[told.bid] = SealedBid(told.bid, told.bidder, told.discount)
+                running.bids[told.bidder] = SealedBid(told.bid, told.bidder, told.discount)
             case PortfolioBidDropped():
-                running.bids.pop(told.bid, None)
+                running.bids.pop(told.bidder, None)
 
     def of(self, account: int) -> int | None:
         """The number of the account's portfolio on offer."""
@@ -151,7 +152,7 @@ class Portfolios:
     def restore(self, told: Mapping[str, Any]) -> None:
         """Take up the state that `exported` gave."""
         self._running = {
-            n: Portfolio(account, dict(lots), closes, reserve, {bid[0]: SealedBid(*bid) for bid in bids}, is_open)
+            n: Portfolio(account, dict(lots), closes, reserve, {bid[1]: SealedBid(*bid) for bid in bids}, is_open)
             for n, account, lots, closes, reserve, is_open, bids in told.get("portfolios", [])
         }
         self._unsold = set(told.get("unsold", []))

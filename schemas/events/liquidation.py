@@ -25,7 +25,10 @@ class LiquidationPlanned:
 
 @define(EVENTS, 51)
 class Bid:
-    """A liquidator takes up to `quantity` (signed as its own leg) of an auction at its price now or better."""
+    """A liquidator takes up to `quantity` (signed as its own leg) of an auction at its price now or better.
+
+    `bid` is the bidder's own number: another may use the same.
+    """
 
     flags: U16 = 0
     bidder: U32

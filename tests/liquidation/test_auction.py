@@ -7,7 +7,7 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 from pytest_bdd import given, parsers, scenarios, then, when
 
-from liquidation.auction import Award, Reserved, Terms, awards, bearable, cleared, discount, marks_to_floor, price
+from liquidation.auction import Award, Reserved, Terms, awards, bearable, called, discount, marks_to_floor, price
 from schemas.limits import BASIS_POINTS, MAX_PRICE
 
 scenarios("features/auction_price_falls_to_its_floor.feature")
@@ -54,13 +54,13 @@ def call_auction(auction: SimpleNamespace, lots: int, mark: int, ticks: int) -> 
 
 @then("each of these sets of bids has its price")
 def one_price(auction: SimpleNamespace, datatable: list[list[str]]) -> None:
-    for written, paid, _ in datatable[1:]:
+    for written, sold, paid, _ in datatable[1:]:
         pairs = [one.split(" at ") for one in written.split(", ") if one != "none"]
         # a sale takes buyers, a purchase sellers
         side = -1 if auction.remaining > 0 else 1
         bids = [Reserved(n, 100 + n, side * int(lots), int(limit)) for n, (lots, limit) in enumerate(pairs)]
-        served = awards(auction.remaining, auction.ticks, bids)
-        assert cleared(auction.remaining, auction.ticks, auction.mark, bids, served) == int(paid), written
+        served, price = called(auction.remaining, auction.ticks, auction.mark, bids)
+        assert (sum(abs(one.quantity) for one in served), price) == (int(sold), int(paid)), written
 
 
 def test_the_floor_is_reached_after_as_many_marks_as_its_steps() -> None:
@@ -112,14 +112,27 @@ def test_awards_never_exceed_what_is_for_sale_nor_a_bid(remaining: int, ticks: i
 @hypothesis_given(st.integers(-40, 40).filter(bool), st.integers(0, 10), bids)
 def test_one_price_that_nobody_served_did_not_offer(remaining: int, off: int, told: list[Reserved]) -> None:
     mark = 100
-    ticks = mark - off if remaining < 0 else mark + off
-    served = awards(remaining, ticks, told)
-    paid = cleared(remaining, ticks, mark, told, served)
+    sign = 1 if remaining < 0 else -1
+    ticks = mark - sign * off
+    served, paid = called(remaining, ticks, mark, told)
     assert min(ticks, mark) <= paid <= max(ticks, mark)
-    won = [bid.price for bid in told for award in served if award.bid == bid.bid and award.quantity]
-    assert all(price >= paid for price in won) if remaining < 0 else all(price <= paid for price in won)
+    by_number = {bid.bid: bid for bid in told}
+    won = [by_number[award.bid].price for award in served if award.quantity]
+    assert all(sign * price >= sign * paid for price in won)
     # and it is the best such price for the account: somebody's own, the mark, or, where nobody is served, the auction's
     assert paid in ({mark, *won} if won else {ticks})
+    # every bid is answered, in the order of awards, and gets what it would have got there, or nothing
+    plain = awards(remaining, ticks, told)
+    assert [one.bid for one in served] == [one.bid for one in plain]
+    assert all(one.quantity in (0, other.quantity) for one, other in zip(served, plain, strict=True))
+    # no other number of them, best first, brings the account more beyond the auction's price
+    brought = sum(abs(one.quantity) for one in served) * abs(paid - ticks)
+    lots = 0
+    for one in plain:
+        lots += abs(one.quantity)
+        price = by_number[one.bid].price
+        clamped = min(price, mark) if remaining < 0 else max(price, mark)
+        assert not one.quantity or lots * abs(clamped - ticks) <= brought
 
 
 @hypothesis_given(st.integers(-(10**12), 10**12), st.integers(0, 10**12))

@@ -88,17 +88,40 @@ def test_an_auction_opens_lower_by_what_its_sale_is_expected_to_move(depth: int,
     assert (planned.quantity, planned.start, planned.step, planned.floor) == (-40, start, 50, 100)
 
 
+@pytest.mark.parametrize("clearing", [0, 80])
+def test_two_bidders_may_give_their_bids_the_same_number(clearing: int) -> None:
+    desk, view = Desk(), View()
+    view.offers = Offering(clearing=clearing)
+    (planned,) = planned_at(desk, view, 1, *due(101, 40 * MICRO, {PERP: 40}, {}, 1), fund(1_000 * MICRO))
+    desk.observe([opened(planned), bid(1, 202, 1, 25, 9_990), bid(1, 201, 1, 5, 9_990)])
+    said = desk.decide(view)
+    awards = [(one.bidder, one.bid, one.quantity) for one in said if isinstance(one, Awarded)]
+    assert awards == [(201, 1, 5), (202, 1, 25)]
+
+
+def test_two_sealed_bids_of_one_number_both_count() -> None:
+    view = View()
+    desk = restarted(on_offer(view))
+    desk.observe([sealed(7, 202, 100), sealed(7, 201, 300)])
+    assert desk.decide(view) == []
+    desk = restarted(desk)
+    for mark in (2, 3):
+        said = planned_at(desk, view, mark, *gone(mark))
+    (won,) = (one for one in said if isinstance(one, PortfolioAwarded))
+    assert (won.bidder, won.bid, won.discount) == (202, 7, 100)
+
+
 def test_a_call_auction_takes_bids_from_the_first_mark_and_fills_them_at_one_price() -> None:
     desk, view = Desk(), View()
     view.offers = Offering(clearing=80)
     (planned,) = planned_at(desk, view, 1, *due(101, 40 * MICRO, {PERP: 40}, {}, 1), fund(1_000 * MICRO))
     assert (planned.quantity, planned.start, planned.step, planned.floor) == (-40, 80, 50, 100)
-    desk.observe([opened(planned), bid(1, 201, 1, 25, 9_990), bid(2, 202, 1, 25, 9_940), bid(3, 203, 1, 9, 9_919)])
+    desk.observe([opened(planned), bid(1, 201, 1, 25, 9_990), bid(2, 202, 1, 25, 9_970), bid(3, 203, 1, 9, 9_919)])
     said = desk.decide(view)
     assert [(one.bid, one.quantity, one.price) for one in said if isinstance(one, Awarded)] == [
-        (1, 25, 9_940),
-        (2, 15, 9_940),
-        (3, 0, 9_940),
+        (1, 25, 9_970),
+        (2, 15, 9_970),
+        (3, 0, 9_970),
     ]
 
 
