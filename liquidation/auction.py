@@ -81,11 +81,14 @@ class Running:
     """lots sold since the mark"""
     told_open: int = 0
     """what its shard said last that it holds open; awards on their way are still in it"""
+    clears: bool = False
+    """it opened as a call auction, and goes on as one if the parameter changes"""
 
     def told(self) -> list[Any]:
         """The fields in order, as plain data."""
         first = [self.account, self.instrument, self.opened, self.remaining, list(self.terms)]
-        return [*first, self.offered, self.is_open, self.planned, self.sold, self.told_open]
+        told = [*first, self.offered, self.is_open, self.planned, self.sold, self.told_open]
+        return [*told, True] if self.clears else told
 
     @classmethod
     def of(

@@ -385,7 +385,9 @@ class Desk:
             self._next_auction += 1
             moves = moved(held[sale.instrument], abs(sale.quantity), at_depth)
             opening = auction.lowered(terms, moves, clearing)
-            self._auctions[number] = Running(case.account, sale.instrument, self._mark, sale.quantity, opening)
+            running = Running(case.account, sale.instrument, self._mark, sale.quantity, opening)
+            running.clears = view.offering().clearing > 0
+            self._auctions[number] = running
             events.append(
                 LiquidationPlanned(
                     instrument=sale.instrument,
@@ -428,7 +430,7 @@ class Desk:
                 Reserved(bid.bid, bid.bidder, bid.quantity if _fits(bid, running) else 0, bid.price) for bid in told
             ]
             for_sale = running.for_sale(view.offering().fraction)
-            if view.offering().clearing:
+            if running.clears or view.offering().clearing:
                 answers, paid = auction.called(for_sale, ticks, mark, served)
             else:
                 answers, paid = auction.awards(for_sale, ticks, served), ticks

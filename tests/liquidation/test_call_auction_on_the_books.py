@@ -116,3 +116,20 @@ def test_a_price_above_the_mark_hands_nobody_any_equity() -> None:
     w, opened = failing(1, 7_000.0, RULES)
     (leg,) = bid(w, opened, (ONE, 1_400_000))
     assert leg.price == int(w.state.market.mark[PERP_BTC])
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_auction_ends_by_the_rule_it_opened_under(restarted: bool) -> None:
+    """Switched off while it runs, it is still open lower than a falling price would be: its bidders go on competing."""
+    w, opened = failing(1, 7_000.0, RULES)
+    ends = w.time + HOUR
+    w.send(
+        e.ParameterChanged(parameter=Parameter.AUCTION_CLEARING, scope=0, time=w.time, effective=ends, value=0),
+    )
+    w.mark(after=HOUR, btc=7_000.0)
+    w.answer()
+    if restarted:
+        w.crash()
+    (leg,) = bid(w, opened, (ONE, 698_000), (OTHER, 698_000))
+    assert leg.price == 698_000
+    assert margins_of(w.owner(ALICE), ALICE).equity > 0
