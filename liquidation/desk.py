@@ -31,7 +31,7 @@ from schemas.events import (
     PortfolioLot,
     PortfolioOffered,
 )
-from schemas.kinds import ClosingReason
+from schemas.kinds import ClosingReason, Payoff
 from schemas.limits import BASIS_POINTS
 from schemas.outcomes import (
     AuctionClosed,
@@ -379,7 +379,7 @@ class Desk:
             self._next_auction += 1
             return list(self._portfolios.offer(number, case.account, lots, self._mark, view.offering()))
         held, at_depth = {one.instrument: one for one in case.holdings}, view.offering().impact
-        clearing = min(view.offering().clearing, auction.bearable(case.equity, sum(one.worth for one in case.holdings)))
+        clearing = min(view.offering().clearing, _bearable(case, view))
         for sale in paced(made.sales, case.equity, self._room, view) if self._room else made.sales:
             number = self._next_auction
             self._next_auction += 1
@@ -484,6 +484,14 @@ def _case(one: _Unplanned, view: MarketView) -> Case:
         if (rest := one.left[has.instrument]) != 0
     )
     return Case(one.failing.account, one.failing.equity, holdings, one.failing.balances)
+
+
+def _bearable(case: Case, view: MarketView) -> int:
+    """The discount, basis points, at which all that an account has can be sold before its equity is used up."""
+    worth = sum(one.worth for one in case.holdings)
+    if any(one.quantity > 0 and view.payoff(one.instrument) == Payoff.INVERSE for one in case.holdings):
+        worth += case.equity  # at a price lower by d a long loses d / (1 - d) of its coins
+    return auction.bearable(case.equity, worth)
 
 
 def _fits(bid: BidReserved, running: Running) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from managed import Managed
-from world import HOUR, MICRO, PERP_BTC
+from world import BTC, HOUR, INV_BTC, MICRO, PERP_BTC
 
 from ledger.margining import margins_of
 from liquidation import auction
@@ -133,3 +133,38 @@ def test_an_auction_ends_by_the_rule_it_opened_under(restarted: bool) -> None:
     (leg,) = bid(w, opened, (ONE, 698_000), (OTHER, 698_000))
     assert leg.price == 698_000
     assert margins_of(w.owner(ALICE), ALICE).equity > 0
+
+
+@pytest.mark.parametrize("btc", [7_400.0, 7_200.0, 7_000.0])
+def test_what_is_settled_in_coins_is_sold_no_lower_than_its_equity_bears(btc: float) -> None:
+    """A long inverse position loses in coins more than the discount off its mark: 10 % less is a ninth more coins."""
+    w = Managed()
+    w.open(ALICE, BOB)
+    w.open(ONE, liquidator=1)
+    w.deposit(ALICE, 900 * MICRO)
+    for account in (BOB, ONE):
+        w.deposit(account, 100 * 10**8, BTC)
+    w.send(e.FundContributed(own=0, asset=0, backer=1, time=w.time, amount=FUND))
+    begins = w.time + HOUR
+    w.send(
+        *(
+            e.ParameterChanged(parameter=which, scope=0, time=w.time, effective=begins, value=value)
+            for which, value in (RULES | {Parameter.PLAN_TARGET: 50_000}).items()
+        )
+    )
+    w.trade(ALICE, BOB, INV_BTC, 500, 800_000)
+    w.mark(after=HOUR)
+    w.answer()
+    w.mark(btc=btc)
+    w.answer()
+    (opened,) = (one for one in w.said if isinstance(one, AuctionOpened))
+    assert opened.start > 50 and opened.quantity == -500
+    price = auction.price(opened.quantity, int(w.state.market.mark[INV_BTC]), opened.start)
+    bought = e.Bid(
+        bidder=ONE, instrument=INV_BTC, auction=opened.auction, bid=1, time=w.time, quantity=500, price=price
+    )
+    w.send(bought)
+    w.answer()
+    assert [one.price for one in w.said if isinstance(one, LegPosted) and one.account == ALICE][-1] == price
+    assert margins_of(w.owner(ALICE), ALICE).equity >= 0
+    w.check()
