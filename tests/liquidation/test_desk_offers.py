@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from test_desk import COIN, OTHER, PERP, View, bid, done, due, fund, opened, planned_at
+from test_desk import COIN, OTHER, PERP, View, bid, candidate, done, due, fund, opened, planned_at
 
 from liquidation.auction import Offering
 from liquidation.desk import Desk
@@ -109,6 +109,39 @@ def test_two_sealed_bids_of_one_number_both_count() -> None:
         said = planned_at(desk, view, mark, *gone(mark))
     (won,) = (one for one in said if isinstance(one, PortfolioAwarded))
     assert (won.bidder, won.bid, won.discount) == (202, 7, 100)
+
+
+@pytest.mark.parametrize(("clearing", "lots"), [(0, -20), (80, -10)])
+def test_a_call_auction_is_planned_as_if_sold_at_its_start(clearing: int, lots: int) -> None:
+    """A quarter sold at 0.5 % leaves 302 dollars against 300, at the next mark's 1 % only 297."""
+    desk, view = Desk(), View()
+    view.offers = Offering(clearing=clearing)
+    (planned,) = planned_at(desk, view, 1, *due(101, 307 * MICRO, {PERP: 40}, {}, 1))
+    assert planned.quantity == lots
+
+
+def test_only_what_found_nobody_is_sold_and_only_until_its_account_has_healed() -> None:
+    view = View()
+    view.offers = Offering(unmet=True)
+    desk = Desk()
+    failed = due(101, -100 * MICRO, {PERP: 40, OTHER: -20}, {}, 1)
+
+    def said(mark: int, *told: Any) -> list[tuple[str, int, int]]:
+        return [(type(one).__name__, one.instrument, one.quantity) for one in planned_at(desk, view, mark, *told)]
+
+    called = [("DeleveragingCalled", PERP, -40), ("DeleveragingCalled", OTHER, 20)]
+    assert said(1, *failed) == called
+    desk.observe([candidate(301, 2, 5, 9)])
+    assert [(one.instrument, one.quantity) for one in desk.decide(view)] == [(OTHER, -5)]
+    assert said(2, *failed) == [called[1], ("LiquidationPlanned", PERP, -40)]
+    desk.observe([candidate(301, 3, 5, 9)])
+    desk.decide(view)
+    desk = restarted(desk)
+    assert said(3, *failed) == [called[1], ("LiquidationPlanned", PERP, -40)]
+    desk.observe([candidate(301, 4, 5, 9)])
+    desk.decide(view)
+    assert said(4) == []
+    assert said(5, *failed) == called
 
 
 def test_a_call_auction_takes_bids_from_the_first_mark_and_fills_them_at_one_price() -> None:
