@@ -81,14 +81,14 @@ class Running:
     """lots sold since the mark"""
     told_open: int = 0
     """what its shard said last that it holds open; awards on their way are still in it"""
-    clears: bool = False
-    """it opened as a call auction, and goes on as one if the parameter changes"""
+    bound: int | None = None
+    """of a call auction, which it stays when the parameter changes: discount down to which bids are taken at once"""
 
     def told(self) -> list[Any]:
         """The fields in order, as plain data."""
         first = [self.account, self.instrument, self.opened, self.remaining, list(self.terms)]
         told = [*first, self.offered, self.is_open, self.planned, self.sold, self.told_open]
-        return [*told, True] if self.clears else told
+        return told if self.bound is None else [*told, self.bound]
 
     @classmethod
     def of(
@@ -113,6 +113,10 @@ class Running:
             self.remaining = min(self.remaining, self.offered, key=abs)
         self.told_open = quantity
 
+    def discount(self, mark: int) -> int:
+        """Basis points off the mark down to which bids are taken at a mark."""
+        return max(discount(self.terms, mark - self.opened), min(self.bound or 0, self.terms.floor))
+
     def allowance(self, fraction: int) -> int:
         """Lots that may still be sold before the next mark: in all at most `fraction` basis points of those planned,
         rounded up."""
@@ -131,9 +135,9 @@ class Running:
         return fraction == BASIS_POINTS or self.allowance(fraction) > 0
 
 
-def lowered(terms: Terms, by: int, clearing: int = 0) -> Terms:
-    """The terms of an auction that opens lower by so many basis points, at least at `clearing`, its floor at most."""
-    return terms._replace(start=min(max(terms.start + by, clearing), terms.floor))
+def lowered(terms: Terms, by: int) -> Terms:
+    """The terms of an auction that opens lower by so many basis points, its floor at most."""
+    return terms._replace(start=min(terms.start + by, terms.floor))
 
 
 def bearable(equity: int, worth: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -268,6 +268,8 @@ class Desk:
         running = sorted(number for number, one in self._auctions.items() if one.account == failing.account)
         for number in running:
             one = self._auctions[number]
+            if one.bound is not None:
+                one.bound = _bound(failing.equity, sellable(failing, view), view) or 0
             one.remaining = -_towards_zero(left.get(one.instrument, 0), one.remaining)
             if one.remaining == 0:
                 events.append(self._end(number))
@@ -379,14 +381,13 @@ class Desk:
             self._next_auction += 1
             return list(self._portfolios.offer(number, case.account, lots, self._mark, view.offering()))
         held, at_depth = {one.instrument: one for one in case.holdings}, view.offering().impact
-        clearing = min(view.offering().clearing, _bearable(case, view))
+        bound = _bound(case.equity, case.holdings, view)
         for sale in paced(made.sales, case.equity, self._room, view) if self._room else made.sales:
             number = self._next_auction
             self._next_auction += 1
             moves = moved(held[sale.instrument], abs(sale.quantity), at_depth)
-            opening = auction.lowered(terms, moves, clearing)
-            running = Running(case.account, sale.instrument, self._mark, sale.quantity, opening)
-            running.clears = view.offering().clearing > 0
+            falling = auction.lowered(terms, moves)
+            running = Running(case.account, sale.instrument, self._mark, sale.quantity, falling, bound=bound)
             self._auctions[number] = running
             events.append(
                 LiquidationPlanned(
@@ -395,9 +396,9 @@ class Desk:
                     auction=number,
                     mark=self._mark,
                     quantity=sale.quantity,
-                    start=opening.start,
-                    step=opening.step,
-                    floor=opening.floor,
+                    start=running.discount(self._mark),
+                    step=falling.step,
+                    floor=falling.floor,
                 )
             )
         return events
@@ -423,14 +424,13 @@ class Desk:
                 events += [_awarded(bid, House.CUSTODY, 0, 0) for bid in told]
                 continue
             mark = view.mark(running.instrument)
-            marks = self._mark - running.opened
-            ticks = auction.price(running.remaining, mark, auction.discount(running.terms, marks))
+            ticks = auction.price(running.remaining, mark, running.discount(self._mark))
             named = {(bid.bidder, bid.bid): bid for bid in told}
             served = [
                 Reserved(bid.bid, bid.bidder, bid.quantity if _fits(bid, running) else 0, bid.price) for bid in told
             ]
             for_sale = running.for_sale(view.offering().fraction)
-            if running.clears or view.offering().clearing:
+            if running.bound is not None:
                 answers, paid = auction.called(for_sale, ticks, mark, served)
             else:
                 answers, paid = auction.awards(for_sale, ticks, served), ticks
@@ -486,12 +486,15 @@ def _case(one: _Unplanned, view: MarketView) -> Case:
     return Case(one.failing.account, one.failing.equity, holdings, one.failing.balances)
 
 
-def _bearable(case: Case, view: MarketView) -> int:
-    """The discount, basis points, at which all that an account has can be sold before its equity is used up."""
-    worth = sum(one.worth for one in case.holdings)
-    if any(one.quantity > 0 and view.payoff(one.instrument) == Payoff.INVERSE for one in case.holdings):
-        worth += case.equity  # at a price lower by d a long loses d / (1 - d) of its coins
-    return auction.bearable(case.equity, worth)
+def _bound(equity: int, holdings: Sequence[Holding], view: MarketView) -> int | None:
+    """The discount, basis points, down to which a call auction takes bids at once: no lower than where selling all that
+    the account has uses its equity up. None: there are no call auctions."""
+    if not (clearing := view.offering().clearing):
+        return None
+    worth = sum(one.worth for one in holdings)
+    if any(one.quantity > 0 and view.payoff(one.instrument) == Payoff.INVERSE for one in holdings):
+        worth += equity  # at a price lower by d a long loses d / (1 - d) of its coins
+    return min(clearing, auction.bearable(equity, worth))
 
 
 def _fits(bid: BidReserved, running: Running) -> bool:

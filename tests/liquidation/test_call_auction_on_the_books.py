@@ -90,6 +90,20 @@ def test_who_is_his_own_only_bidder_gains_nothing_of_the_fund(shards: int, btc: 
     w.check()
 
 
+@pytest.mark.parametrize("shards", [1, 4])
+@pytest.mark.parametrize("btc", [6_800.0, 6_600.0, 6_400.0])
+def test_the_bound_is_drawn_anew_at_every_mark(shards: int, btc: float) -> None:
+    rules = {Parameter.AUCTION_CLEARING: 2_500, Parameter.AUCTION_FLOOR: 5_000, Parameter.AUCTION_STEP: 1}
+    w, opened = failing(shards, 7_000.0, rules)
+    w.mark(btc=btc)
+    w.answer()
+    assert bid(w, opened, (ONE, lowest(w, opened))) == [], "what was bearable at the last mark is not any more"
+    falling = auction.price(opened.quantity, int(w.state.market.mark[PERP_BTC]), 51)
+    assert bid(w, opened, (OTHER, falling)), "the falling price is taken at any mark"
+    assert not any(state.reservations for state in w.clearing.states)
+    w.check()
+
+
 def test_without_that_bound_the_fund_would_have_paid_him() -> None:
     """The same auction opened by a falling price alone at 25 %: the counter-case."""
     rules = {Parameter.AUCTION_START: 2_500, Parameter.AUCTION_FLOOR: 5_000}
