@@ -135,6 +135,8 @@ ON: dict[Parameter, tuple[int, ...]] = {
     Parameter.PLAN_METHOD: (0, 1),
     Parameter.AUCTION_FRACTION: (10_000, 4_000),
     Parameter.AUCTION_CLEARING: (0, 300),
+    Parameter.OWN_TRADES_CLIP: (0, 1),
+    Parameter.UNMET_CALLS_SOLD: (0, 1),
     Parameter.PLAN_TARGET: (10_000, 15_000),
     Parameter.PORTFOLIO_AUCTION_MARKS: (0, 1, 3),
     Parameter.BUFFER_GAP: (0, 300),
