@@ -84,7 +84,13 @@ class Treasurer:
         self._episode: Episode | None = None
 
     def observe(self, outcomes: Iterable[object]) -> None:
-        """Take in outcomes; nothing is decided before `decide` or `proceed`."""
+        """Take in outcomes; nothing is decided before `decide` or `proceed`.
+
+        What was told of a mark that the next one overtook before it was decided is forgotten: the next tells it anew.
+        """
+        outcomes = list(outcomes)
+        if any(isinstance(one, MarkDone) and one.mark != self._mark for one in outcomes):
+            self._books = _Books()
         books = self._books
         for outcome in outcomes:
             match outcome:

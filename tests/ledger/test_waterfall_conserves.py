@@ -132,8 +132,13 @@ GAINS = [("policy", 2, 0), ("mark", 0, 0), ("gain", 0, 3), ("owe", 16, 400), ("o
 RACE = [("fund", 1, 100), ("owe", 16, 60), ("mark", 0, 0), ("say", 1, 0), ("owe", 17, 90), ("mark", 0, 0)]
 
 
+OVERTAKEN = [("fund", 0, 1), ("mark", 0, 0), ("owe", 16, 2), ("mark", 0, 0)]
+"""two marks before the fund has answered the first: what it holds is not the sum of what both told"""
+
+
 @COURSE
 @given(st.lists(action, min_size=4, max_size=22))
+@example(OVERTAKEN)
 @example(LATE_MARK)
 @example(GAINS)
 @example(RACE)
