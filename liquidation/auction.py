@@ -1,4 +1,4 @@
-"""A Dutch auction: its terms, the price at each mark since it opened, which bids win, how far it has come."""
+"""An auction, Dutch or call: its terms, the price at each mark since it opened, which bids win, how far it has come."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Award(NamedTuple):
 
 @dataclass(slots=True)
 class Running:
-    """A Dutch auction as the desk knows it."""
+    """An auction as the desk knows it."""
 
     account: int
     instrument: int
@@ -138,14 +138,6 @@ class Running:
 def lowered(terms: Terms, by: int) -> Terms:
     """The terms of an auction that opens lower by so many basis points, its floor at most."""
     return terms._replace(start=min(terms.start + by, terms.floor))
-
-
-def bearable(equity: int, worth: int) -> int:
-    """The discount, basis points rounded down, at which all that is worth so much can be sold before equity is used up.
-
-    A call auction takes no bid below it at once: who owns the account and the only bid would be paid by the fund.
-    """
-    return max(0, equity * BASIS_POINTS // worth) if worth > 0 else 0
 
 
 def discount(terms: Terms, marks: int) -> int:

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from schemas.kinds import Payoff
-from schemas.limits import MAX_PRICE
+from schemas.limits import BASIS_POINTS, MAX_PRICE
+
+
+def discount(equity: int, worth: int) -> int:
+    """The discount, basis points rounded down, at which selling all that is worth so much uses equity up.
+
+    A call auction takes no bid below it at once: who owns the account and the only bid would be paid by the fund.
+    """
+    return max(0, equity * BASIS_POINTS // worth) if worth > 0 else 0
 
 
 def price(payoff: Payoff, quantity: int, mark: int, equity: int, worth: int) -> int:

@@ -494,7 +494,7 @@ def _bound(equity: int, holdings: Sequence[Holding], view: MarketView) -> int | 
     worth = sum(one.worth for one in holdings)
     if any(one.quantity > 0 and view.payoff(one.instrument) == Payoff.INVERSE for one in holdings):
         worth += equity  # at a price lower by d a long loses d / (1 - d) of its coins
-    return min(clearing, auction.bearable(equity, worth))
+    return min(clearing, bankruptcy.discount(equity, worth))
 
 
 def _fits(bid: BidReserved, running: Running) -> bool:

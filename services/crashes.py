@@ -19,11 +19,10 @@ import numpy as np
 
 from insurance.policy import published, shipped
 from ledger.state import State
-from schemas.chart import FIRST_ACCOUNT, House
+from schemas.chart import FIRST_ACCOUNT
 from schemas.events import BackstopCommitted, ParameterChanged
 from schemas.kinds import Parameter
 from schemas.limits import MICRO
-from schemas.outcomes import HouseBalance, MarkDone
 from schemas.sources import Role
 from schemas.units import parse_time
 from schemas.wire import Run
@@ -31,7 +30,6 @@ from services import markets
 from services.auditor import audit
 from services.baselines import AtOnce
 from services.exchange import HOUR, Exchange
-from services.figures import dollars
 from services.lockstep import Lockstep
 from services.losses import Losses, Tally
 from services.policies import contributions
@@ -423,13 +421,10 @@ def clear(
     track = markets.path(inputs.bars, venue_of(inputs), inputs.stable)
     pressure = Pressure(track)
     tally = Tally()
-    cover: list[int] = []
 
     def watch(runs: Sequence[Run], state: State) -> None:
         pressure.hear(runs, state)
         tally.hear(runs, state)
-        if any(one.message.cls is MarkDone for one in runs):
-            cover.append(_cover(runs, state))
 
     buyer = FIRST_ACCOUNT + accounts
     fund = FUND_PER_ACCOUNT if condition.fund is None else condition.fund
@@ -449,18 +444,7 @@ def clear(
     ledger.close()
     told = _told(crash, way, condition, ledger, ran, tally, directory if audited else None)
     stable = [] if track.stable is None else track.stable[: len(told.times)].tolist()
-    return replace(told, cover=cover, stable=stable)
-
-
-def _cover(runs: Sequence[Run], state: State) -> int:
-    """What stands before losses that accounts cannot bear, as a mark's outcomes tell it, micro-dollars."""
-    return sum(
-        dollars(state, int(row["asset"]), int(row["balance"]))
-        for one in runs
-        if one.message.cls is HouseBalance
-        for row in one.rows
-        if int(row["account"]) in (House.FUND, House.DEFAULT_FUND, House.OWN_CAPITAL)
-    )
+    return replace(told, cover=tally.cover, stable=stable)
 
 
 def _told(

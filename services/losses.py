@@ -180,6 +180,11 @@ class Tally:
             if value:
                 self._worst = max(self._worst, lost * BASIS_POINTS / value)
 
+    @property
+    def cover(self) -> Sequence[int]:
+        """[marks] what stood before losses that accounts cannot bear: funds and own capital, micro-dollars."""
+        return self._fund
+
     def losses(self, states: Sequence[State], customers: Collection[int], liquidators: Collection[int]) -> Losses:
         """What it came to."""
         value = net_worth(states)

@@ -7,7 +7,7 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 from pytest_bdd import given, parsers, scenarios, then, when
 
-from liquidation.auction import Award, Reserved, Terms, awards, bearable, called, discount, marks_to_floor, price
+from liquidation.auction import Award, Reserved, Terms, awards, called, discount, marks_to_floor, price
 from schemas.limits import BASIS_POINTS, MAX_PRICE
 
 scenarios("features/auction_price_falls_to_its_floor.feature")
@@ -133,13 +133,6 @@ def test_one_price_that_nobody_served_did_not_offer(remaining: int, off: int, to
         price = by_number[one.bid].price
         clamped = min(price, mark) if remaining < 0 else max(price, mark)
         assert not one.quantity or lots * abs(clamped - ticks) <= brought
-
-
-@hypothesis_given(st.integers(-(10**12), 10**12), st.integers(0, 10**12))
-def test_what_is_sold_at_the_discount_that_equity_bears_owes_nothing(equity: int, worth: int) -> None:
-    points = bearable(equity, worth)
-    assert points >= 0
-    assert points == 0 or worth * points <= equity * BASIS_POINTS < worth * (points + 1)
 
 
 def test_a_purchase_is_awarded_to_the_lowest_offer() -> None:

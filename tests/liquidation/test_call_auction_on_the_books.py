@@ -97,7 +97,7 @@ def test_the_bound_is_drawn_anew_at_every_mark(shards: int, btc: float) -> None:
     w, opened = failing(shards, 7_000.0, rules)
     w.mark(btc=btc)
     w.answer()
-    assert bid(w, opened, (ONE, lowest(w, opened))) == [], "what was bearable at the last mark is not any more"
+    assert bid(w, opened, (ONE, lowest(w, opened))) == [], "what equity bore at the last mark it does not any more"
     falling = auction.price(opened.quantity, int(w.state.market.mark[PERP_BTC]), 51)
     assert bid(w, opened, (OTHER, falling)), "the falling price is taken at any mark"
     assert not any(state.reservations for state in w.clearing.states)

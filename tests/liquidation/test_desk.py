@@ -22,7 +22,7 @@ from liquidation.program import Scan
 from schemas.chart import House
 from schemas.events import AuctionEnded, Awarded, DeleveragingCalled, LiquidationPlanned
 from schemas.kinds import ClosingReason, Payoff
-from schemas.limits import MAX_PRICE, MICRO
+from schemas.limits import BASIS_POINTS, MAX_PRICE, MICRO
 from schemas.outcomes import (
     AuctionClosed,
     AuctionOpened,
@@ -417,6 +417,13 @@ def test_closing_everything_at_the_bankruptcy_price_leaves_nothing_owing(
         left += (ticks - mark) * quantity * tick
     if not held_back:
         assert 0 <= left <= sum(abs(quantity) * tick for quantity, _, tick in rows)
+
+
+@hypothesis_given(st.integers(-(10**12), 10**12), st.integers(0, 10**12))
+def test_what_is_sold_at_the_bankruptcy_discount_owes_nothing(equity: int, worth: int) -> None:
+    points = bankruptcy.discount(equity, worth)
+    assert points >= 0
+    assert points == 0 or worth * points <= equity * BASIS_POINTS < worth * (points + 1)
 
 
 def test_an_inverse_position_is_bankrupt_where_its_coin_is_used_up() -> None:
